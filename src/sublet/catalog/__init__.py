@@ -1,0 +1,1 @@
+"""Accelerators, shapes and offers: facts with a source and a date."""

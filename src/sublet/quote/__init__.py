@@ -1,0 +1,1 @@
+"""Offers x estimates: ranked, explained quotes."""

@@ -1,0 +1,1 @@
+"""What the tenant wants to run."""
