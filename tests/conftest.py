@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared reference data, beside the checkout (or SUBLET_SHARED); skips where there is none."""
+    place = Path(os.environ.get("SUBLET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not (place / "data").is_dir():
+        pytest.skip("needs the shared reference data: put it beside the checkout or set SUBLET_SHARED")
+    return place / "data"
