@@ -55,3 +55,6 @@ class Model:
     window: int = 0  # sliding-window attention of that width; 0: full
     windowed_layers: int = 0  # how many layers are windowed (the others are full)
     source: str = ""
+    context: int = 0  # tokens per sequence that the model was published for; 0: unknown
+    qk_norm: str = "none"  # norm of queries and keys: "none" | "head" (one vector per head) | "full" (whole projection)
+    relative_positions: bool = False  # Transformer-XL: one more hidden x (heads x head_dim) projection in each layer
