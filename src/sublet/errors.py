@@ -10,7 +10,16 @@ class SubletError(Exception):
 
 
 class InputError(SubletError):
-    """What the user gave cannot be used (exit code 2)."""
+    """What the user gave cannot be used (exit code 2). `where` (file:line) is put before the sentence."""
+
+    def __init__(self, sentence: str, where: str | None = None) -> None:
+        super().__init__(f"{where}: {sentence}" if where else sentence)
+        self.sentence = sentence
+        self.where = where
+
+    def at(self, where: str) -> InputError:
+        """The same error with the place where the value was found, unless it knows one already."""
+        return self if self.where else InputError(self.sentence, where)
 
 
 class NothingFitsError(SubletError):
