@@ -1,21 +1,44 @@
 # Two commands do it all on a fresh machine with Python >= 3.11 and make: `make demo` and `make test`.
-PYTHON ?= python3
+# Every target makes what it needs in .venv, from the pins and hashes of constraints.txt. (There is no `make serve` yet: nothing serves.)
+#   PYTHON=...       the interpreter to build .venv with (default: the first of python3, 3.13, 3.12, 3.11 that is new enough)
+#   PYTEST_ARGS=...  more arguments for pytest: make test PYTEST_ARGS="tests/estimate -x"
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done),python3)
+PYTEST_ARGS ?=
+CODE := src tests bench tools
 BIN := .venv/bin
-STAMP := .venv/.stamp
+RUNTIME := .venv/.runtime
+STAMP := .venv/.dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+PIP_LOCAL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint format docs bench constraints clean help
 
-demo: $(STAMP)
+help:
+	@echo "make demo    quote examples/mpt-30b.yaml with what is built in (no network once installed)"
+	@echo "make test    all tests, with coverage"
+	@echo "make lint    formatting, lint rules, types, import contracts"
+	@echo "make docs    the documentation, strictly, into site/"
+	@echo "make bench   every figure of docs/benchmarks.md, into bench/out/"
+	@echo "make format  let ruff format and fix what it can"
+	@echo "make constraints  resolve the pins anew (needs uv)"
+
+demo: $(RUNTIME)
 	@$(BIN)/sublet quote examples/mpt-30b.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: $(STAMP)
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP)
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
@@ -23,10 +46,26 @@ docs: $(STAMP)
 bench: $(STAMP)
 	@set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
 
-$(STAMP): constraints.txt pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+constraints:
+	@command -v $(or $(UV),uv) >/dev/null || { echo "make constraints needs uv (or UV=/path/to/uv)" >&2; exit 2; }
+	$(or $(UV),uv) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -p 3.11 -o constraints.txt
+
+# What running needs; small and compiled, so that the first command is not slow.
+$(RUNTIME): constraints.txt pyproject.toml tools/runtime_pins.py
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "Sublet needs Python 3.11 or newer; \
+	$(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo not there). \
+	Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "making .venv with $(PYTHON), once (half a minute or so)"
+	@$(PYTHON) -m venv .venv
+	@$(PYTHON) tools/runtime_pins.py > .venv/runtime.txt
+	@$(PIP) -r .venv/runtime.txt
+	@$(PIP_LOCAL) -e .
+	@touch $@
+
+# And what testing, linting and the docs need.
+$(STAMP): $(RUNTIME)
+	@echo "adding what tests, lint and docs need to .venv, once"
+	@$(PIP) --no-compile -r constraints.txt
 	@touch $@
 
 clean:

@@ -37,7 +37,7 @@ def cpu_s(work: Callable[[], T], repeats: int = REPEATS) -> tuple[float, T]:
 
 
 def child_cpu_s(arguments: Sequence[str], repeats: int = REPEATS) -> float:
-    """Least CPU seconds of `repeats` runs of a command, interpreter start included; CalledProcessError when it fails."""
+    """Least CPU seconds of `repeats` runs of a command, interpreter start included; raises CalledProcessError."""
     best = float("inf")
     for _ in range(repeats):
         child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
