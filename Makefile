@@ -6,7 +6,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done),python3)
 PYTEST_ARGS ?=
-CODE := src tests bench tools
+CODE := src tests bench tools .ci
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
 STAMP := .venv/.dev
@@ -41,7 +41,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix $(CODE)
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP)
 	@set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
