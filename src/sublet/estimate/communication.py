@@ -1,0 +1,118 @@
+"""What each kind of parallelism sends, and how much of it the computation hides.
+
+Invariant: exposed time is never negative and never more than the time on the link plus its contention.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sublet.estimate import collectives
+from sublet.estimate.compute import LayerTime, expert_share, tokens_per_rank
+from sublet.estimate.inputs import Array, Layouts, MachineArrays, Options, WorkloadArrays
+from sublet.estimate.physics import Physics
+
+ACTIVATION_BYTES = 2.0  # activations and their gradients travel in 2-byte elements
+
+
+def exposed(traffic: Array, window: Array, share: Array, physics: Physics) -> Array:
+    """Seconds that traffic adds to a step: what does not fit into `share` of a clamped window, and contention.
+
+    Bounds: 0 <= result <= traffic.
+    """
+    hidden = np.minimum(traffic, share * np.maximum(window, 0.0))
+    return traffic - (1 - physics.contention) * hidden
+
+
+def tensor_parallel(
+    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics
+) -> tuple[Array, Array]:
+    """Forward and backward traffic time per microbatch and layer.
+
+    Two all-reduces of the hidden activations each way; with sequence parallelism the same volume as all-gathers and
+    reduce-scatters, plus two all-gathers that rebuild inputs in the backward pass.
+    """
+    volume = ACTIVATION_BYTES * tokens_per_rank(work, lay) * work.hidden
+    one = collectives.gather(volume, lay.tp, np.asarray(1.0), machine, physics)
+    forward = np.where(lay.tp > 1, 4 * one, 0.0)
+    return forward, forward * (1 + 0.5 * opt.sequence_parallel)
+
+
+def context_parallel(
+    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, layer: LayerTime, physics: Physics
+) -> tuple[Array, Array]:
+    """Exposed ring exchange of keys and values per microbatch and layer, hidden behind attention."""
+    volume = ACTIVATION_BYTES * lay.micro * work.sequence * work.kv_width / np.minimum(lay.tp, work.kv_heads)
+    ring = collectives.gather(volume, lay.cp, lay.tp, machine, physics)
+    ring = np.where(lay.cp > 1, ring, 0.0)
+    forward = exposed(ring, layer.attention_forward, machine.overlap_dp, physics)
+    backward = exposed(2 * ring, layer.attention_backward, machine.overlap_dp, physics)
+    return forward, backward
+
+
+def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
+    """Dispatch and combine per microbatch and mean layer, one direction of the pass (the backward costs the same)."""
+    tokens = tokens_per_rank(work, lay)
+    sent = ACTIVATION_BYTES * tokens * work.hidden * work.active_experts * physics.expert_imbalance / lay.tp
+    one = collectives.all_to_all(sent, lay.ep, lay.tp * lay.cp, machine, physics)
+    return np.where(lay.ep > 1, 2 * one, 0.0) * expert_share(work)
+
+
+def pipeline_send(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> Array:
+    """One activation transfer between stages (one microbatch, one boundary)."""
+    volume = ACTIVATION_BYTES * tokens_per_rank(work, lay) * work.hidden
+    volume = volume / np.where(opt.sequence_parallel > 0, lay.tp, 1.0)
+    stride = lay.tp * lay.cp * lay.dp
+    return np.where(lay.pp > 1, collectives.send(volume, stride, machine, physics), 0.0)
+
+
+def data_parallel(
+    dense_params: Array,
+    expert_params: Array,
+    trainable: Array,
+    microbatches: Array,
+    forward: Array,
+    backward: Array,
+    machine: MachineArrays,
+    lay: Layouts,
+    opt: Options,
+    physics: Physics,
+) -> Array:
+    """Exposed data-parallel traffic of one step.
+
+    `dense_params`, `expert_params`: parameters of this rank's stage before data-parallel sharding; `trainable`: share
+    of them that has gradients. `forward`, `backward`: computation of one microbatch on this stage, the windows.
+    DDP and ZeRO-1 reduce once behind the last backward pass (and gather updated weights behind the first forward
+    pass); ZeRO-2 reduce-scatters for every microbatch; ZeRO-3 also gathers the weights in both passes of each.
+    HSDP does that inside its group and all-reduces the shards across groups once.
+    """
+    ranks = lay.dp * lay.cp
+    stride = lay.tp
+    group = np.where(opt.hsdp > 0, np.clip(np.where(opt.group > 0, opt.group, machine.domain), 1.0, ranks), ranks)
+    width = ACTIVATION_BYTES
+    weights = width * (dense_params + expert_params)
+    expert_ranks = np.maximum(ranks / lay.ep, 1.0)
+
+    def over(volume_dense: Array, volume_expert: Array, size: Array, step: Array) -> Array:
+        inner = collectives.gather(volume_dense, size, step, machine, physics)
+        experts = collectives.gather(volume_expert, np.minimum(expert_ranks, size), step * lay.ep, machine, physics)
+        return np.where(size > 1, inner, 0.0) + np.where(expert_params > 0, experts, 0.0)
+
+    one = over(width * dense_params, width * expert_params, group, stride)
+    grads = trainable * one * (machine.gradient_bytes / width)
+    # ZeRO-3: per microbatch
+    sharded = microbatches * (
+        exposed(one, forward, machine.overlap_dp, physics)
+        + exposed(one + trainable * one, backward, machine.overlap_dp, physics)
+    )
+    across = np.where(
+        group < ranks,
+        collectives.all_reduce(trainable * weights / group, ranks / group, stride * group, machine, physics),
+        0.0,
+    )
+    sharded = sharded + exposed(across, backward, machine.overlap_dp, physics)
+    # DDP, ZeRO-1: gradients once per step; ZeRO-2: for every microbatch
+    times = np.where(opt.zero >= 2, microbatches, 1.0)
+    whole = times * exposed(grads, backward, machine.overlap_dp, physics)
+    whole = whole + exposed(trainable * one, forward, machine.overlap_dp, physics)
+    return np.where(ranks > 1, np.where(opt.zero >= 3, sharded, whole), 0.0)

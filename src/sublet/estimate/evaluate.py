@@ -1,0 +1,131 @@
+"""One evaluation: step time and memory of every layout under every option, from the same few formulas.
+
+Invariant: `evaluate` is the only place where a step is put together; search, calibration, plan and explain all call it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sublet.estimate import communication
+from sublet.estimate.compute import LayerTime, layer_time, logits_time, optimizer_time, recompute_time
+from sublet.estimate.inputs import Array, Layouts, MachineArrays, Options, WorkloadArrays
+from sublet.estimate.memory import MemoryBytes, memory_bytes, sharding_ranks, stage_params
+from sublet.estimate.physics import Physics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Seconds of one step by cause, and bytes; all arrays broadcast to the same shape and sum to `step_s`."""
+
+    step_s: Array
+    memory: MemoryBytes
+    microbatches: Array
+    parts: dict[str, Array]
+
+
+def microbatch_count(work: WorkloadArrays, lay: Layouts) -> Array:
+    """Microbatches per step and data-parallel rank (at least one)."""
+    return np.asarray(np.maximum(np.ceil(work.batch / (lay.dp * lay.micro) - 1e-6), 1.0))
+
+
+def evaluate(
+    work: WorkloadArrays,
+    machine: MachineArrays,
+    lay: Layouts,
+    opt: Options,
+    physics: Physics,
+    *,
+    parts: bool = False,
+) -> Evaluation:
+    """Step time in seconds and memory in bytes.
+
+    All inputs broadcast; the result has the broadcast shape. With `parts`, the step is also given by cause.
+    """
+    micro = microbatch_count(work, lay)
+    memory = memory_bytes(work, machine, lay, opt, micro, physics)
+    layer = layer_time(work, machine, lay, opt, physics)
+    again = recompute_time(layer, work, opt)
+    tp_forward, tp_backward = communication.tensor_parallel(work, machine, lay, opt, physics)
+    shown = 1 - machine.overlap_tp
+    tp = shown * (tp_forward * (1 + opt.full_recompute) + tp_backward)
+    cp_forward, cp_backward = communication.context_parallel(work, machine, lay, layer, physics)
+    ep_one = communication.expert_parallel(work, machine, lay, physics)
+    ep = ep_one * (2 + opt.full_recompute)
+    cp = cp_forward * (1 + opt.full_recompute) + cp_backward
+
+    per_stage = work.layers / lay.pp
+    computed = layer.forward + layer.backward
+    mean_layer = computed + again + tp + cp + ep
+    logits = logits_time(work, machine, lay, physics)
+    even = np.abs(per_stage - np.round(per_stage)) < 1e-6
+    on_last = np.where(even, logits, logits / lay.pp)  # uneven layers are placed to balance the tables
+    stage = per_stage * mean_layer
+    steady = micro * (stage + on_last)
+    fill = (lay.pp - 1) / lay.vp * (stage + logits / lay.pp)
+    hop = communication.pipeline_send(work, machine, lay, opt, physics)
+    hops = hop * (2 * (lay.pp - 1) + 2 * micro * lay.vp * (1 - machine.overlap_dp))
+
+    held = stage_params(work, lay)
+    trainable = np.where(work.weight_gradients > 0, 1.0, work.adapter_params / work.total_params)
+    window_forward = per_stage * layer.forward
+    window_backward = per_stage * (layer.backward + again)
+    dp = communication.data_parallel(
+        held.dense, held.expert, trainable, micro, window_forward, window_backward, machine, lay, opt, physics
+    )
+    ranks, group = sharding_ranks(machine, lay, opt)
+    split = np.where(opt.zero >= 3, group, np.where(opt.zero >= 1, ranks, 1.0))
+    local = trainable * (held.dense / split + held.expert / np.maximum(split / lay.ep, 1.0))
+    optimizer = optimizer_time(local, machine, opt, physics)
+    doublings = np.log2(np.maximum(lay.chips / machine.node, 1.0))
+    wait = 1 + physics.straggler * doublings
+    base = steady + fill + hops + dp + optimizer + physics.step_overhead_s
+    step = base * wait
+    return Evaluation(
+        step_s=step,
+        memory=memory,
+        microbatches=micro,
+        parts=_parts(layer, again, tp, cp, ep, logits, on_last, fill, hops, dp, optimizer, micro * per_stage, micro, base, wait, physics)
+        if parts
+        else {},
+    )
+
+
+def _parts(
+    layer: LayerTime,
+    again: Array,
+    tp: Array,
+    cp: Array,
+    ep: Array,
+    logits: Array,
+    on_last: Array,
+    fill: Array,
+    hops: Array,
+    dp: Array,
+    optimizer: Array,
+    times: Array,
+    micro: Array,
+    base: Array,
+    wait: Array,
+    physics: Physics,
+) -> dict[str, Array]:
+    """The step by cause, in seconds; the values sum to the step."""
+    return {
+        "matrix multiplication": times * (layer.gemm_forward + layer.gemm_backward),
+        "attention": times * (layer.attention_forward + layer.attention_backward),
+        "elementwise": times * (layer.elementwise_forward + layer.elementwise_backward),
+        "kernel launches": times * 3 * layer.launch_forward,
+        "recomputation": times * again,
+        "logits and loss": micro * on_last + 0 * logits,
+        "tensor-parallel traffic": times * tp,
+        "context-parallel traffic": times * cp,
+        "expert-parallel traffic": times * ep,
+        "pipeline bubble": fill,
+        "pipeline traffic": hops,
+        "data-parallel traffic": dp,
+        "optimizer": optimizer,
+        "step overhead": np.asarray(physics.step_overhead_s),
+        "stragglers": base * (wait - 1),
+    }

@@ -1,0 +1,40 @@
+"""The constants that hold for every chip: read once from data/physics.toml, each with its source there."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Physics:
+    """Values of data/physics.toml; units and sources stand in that file."""
+
+    gemm_traffic: float
+    norm_bytes: float
+    activation_bytes: float
+    rotary_bytes: float
+    logit_bytes: float
+    score_bytes: float
+    quantise_bytes: float
+    head_half_dim: float
+    diagonal_keys: float
+    kernels_per_layer: float
+    link_efficiency: float
+    nic_efficiency: float
+    contention: float
+    straggler: float
+    expert_imbalance: float
+    step_overhead_s: float
+    optimizer_traffic: float
+    allocator_margin: float
+    edge_share: float
+
+
+@cache
+def physics() -> Physics:
+    """The shipped constants."""
+    table = tomllib.loads(files("sublet.estimate").joinpath("data/physics.toml").read_text())
+    return Physics(**{name: float(entry["value"]) for name, entry in table.items()})
