@@ -31,4 +31,9 @@ class Offer:
     memory_gib: float | None
     seen_at: date
     source: str  # "skypilot:2025-05-07/aws.csv:118", "gpurentalprices:2026-08-01"
-    flags: tuple[str, ...] = ()  # "placeholder", "stale", "foreign-currency", "ambiguous-accelerator", "listed-only", ...
+    flags: tuple[
+        str, ...
+    ] = ()  # "placeholder", "stale", "foreign-currency", "ambiguous-accelerator", "listed-only", ...
+    per_accelerator: bool = False  # priced by the accelerator: any number from `minimum_accelerators` on can be had
+    source_url: str = ""  # the page that the price was read from, where the source says so
+    first_seen: date | None = None  # since when the source shows this price without a break
