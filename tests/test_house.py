@@ -228,3 +228,9 @@ def test_generated_parts_of_the_docs_are_replaced_between_their_markers_alone(tm
     assert page.read_text() == "before\n<!-- begin part: made by x -->\n\nnew \\1\n\n<!-- end part -->\nafter\n"
     with pytest.raises(ValueError, match="other"):
         marked.replace("page.md", "other", "text")
+
+
+def test_the_tables_of_the_method_page_are_those_of_the_data_files():
+    marked, tables = tool("marked"), tool("method_tables")
+    for name, part in tables.PARTS.items():
+        assert marked.current("method.md", name) == part().strip(), "run tools/method_tables.py"

@@ -1,0 +1,63 @@
+"""Write the tables of docs/method.md from the estimator's data files, so that page and code cannot differ.
+
+.venv/bin/python tools/method_tables.py
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+from marked import replace
+
+DATA = Path(__file__).resolve().parents[1] / "src/sublet/estimate/data"
+
+
+def constants() -> str:
+    """Every constant of the physics with its unit and source."""
+    table = tomllib.loads((DATA / "physics.toml").read_text(encoding="utf-8"))
+    rows = [f"| `{name}` | {row['value']:g} | {row['unit']} | {row['source']} |" for name, row in table.items()]
+    return "\n".join(["| constant | value | meaning | source |", "|---|---|---|---|", *rows])
+
+
+def frameworks() -> str:
+    """How each family runs a step."""
+    table = tomllib.loads((DATA / "frameworks.toml").read_text(encoding="utf-8"))
+    head = "| family | fused attention | tp traffic hidden | share of the window for dp traffic | loss per kernel, µs "
+    head += "| bytes per parameter: weights + gradients + optimizer | reserved, GB | source |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    for name, row in table.items():
+        fused = "yes" if row["fused_attention"] else "no"
+        held = f"{row['weight_bytes']:g} + {row['gradient_bytes']:g} + {row['optimizer_bytes']:g}"
+        lines.append(
+            f"| {name} | {fused} | {row['overlap_tp']:.0%} | {row['overlap_dp']:.0%} | {row['launch_s'] * 1e6:g} "
+            f"| {held} | {row['reserve_bytes'] / 1e9:g} | {row['source']} |"
+        )
+    return "\n".join(lines)
+
+
+def priors() -> str:
+    """Base efficiencies and the standard deviations of the effects."""
+    document = json.loads((DATA / "priors.json").read_text(encoding="utf-8"))
+    kinds = list(next(iter(document["spread"].values())))
+    rows = [
+        f"| {name} | {document['base'][name]:g} | " + " | ".join(f"{spread[kind]:g}" for kind in kinds) + " |"
+        for name, spread in document["spread"].items()
+    ]
+    table = [
+        f"| log efficiency | base | {' | '.join(kinds)} |",
+        "|---|" + "---|" * (len(kinds) + 1),
+        *rows,
+        "",
+        f"What no effect explains: {document['residual']:g} of the logarithm of the step time, "
+        "before a family has rows of its own.",
+    ]
+    return "\n".join(table)
+
+
+PARTS = {"constants": constants, "frameworks": frameworks, "priors": priors}
+
+if __name__ == "__main__":
+    for name, part in PARTS.items():
+        replace("method.md", name, part())
