@@ -30,8 +30,9 @@ _DECORATION = frozenset(
 class Published:
     """What the publisher says a model has, in parameters, and where it says so."""
 
-    total: float
-    active: float | None
+    total: str  # as printed: "46702792704", "12.9B"; `units.parse_count` reads it
+    active: str  # "" where every parameter is active
+    active_counts: str  # "all", or "no-input-embedding" where the publisher leaves the token table out
     source: str
     date: str
 
@@ -59,8 +60,9 @@ def published() -> Mapping[str, Published]:
     return MappingProxyType(
         {
             row["name"]: Published(
-                total=float(row["params"]) * 1e9,
-                active=float(row["params_active"]) * 1e9 if row["params_active"] else None,
+                total=row["params"],
+                active=row["active_params"],
+                active_counts=row["active_counts"],
                 source=row["params_source"],
                 date=row["date"],
             )
