@@ -1,0 +1,201 @@
+"""How a measured row spread its job: degrees, batch split, sharding and recomputation, from prose and numbers.
+
+Invariant: what is returned is stated by the row or follows from it by arithmetic; whatever had to be presumed is named
+in a sentence, and what cannot be known stays None, for the search to choose.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sublet.estimate.rows import Row, reading
+from sublet.workload.job import Layout
+from sublet.workload.model import Model
+
+
+@dataclass(frozen=True)
+class StatedLayout:
+    """The layout of a row and what the contract's `Layout` has no room for."""
+
+    layout: Layout
+    grad_accum: int | None  # microbatches per step and data-parallel rank
+    fsdp_group: int | None  # data-parallel ranks that hold one sharded copy of the model
+    recompute_share: float | None  # recomputed part of the forward pass, 0-1, where hardware and model FLOP are stated
+    activations_offloaded: bool  # saved activations go to host memory
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Degrees:
+    tp: int | None
+    pp: int | None
+    cp: int | None
+    dp: int | None
+
+
+def layout_of(
+    row: Row, model: Model, *, count: int, slices: int, node: int, family: str, lora: bool, global_batch: int
+) -> StatedLayout:
+    """The layout of `row`, whose job runs `global_batch` sequences per step on `count` chips in `slices` fabrics.
+
+    `node` is the number of chips of one host: the group of an HSDP whose size is not stated.
+    """
+    said: list[str] = []
+    kind = sharding_of(row.text("sharding"))
+    degrees = _degrees(row, count, kind, family, lora, said)
+    accumulation = row.whole("grad_accum")
+    micro, degrees = _micro_batch(row, degrees, count, global_batch, accumulation, family, lora, said)
+    dp = degrees.dp
+    if micro is not None and dp is not None and global_batch % (micro * dp) == 0:
+        steps = global_batch // (micro * dp)
+        if accumulation not in (None, steps):
+            said.append(f"the stated accumulation of {accumulation} does not give the batch: {steps} taken")
+        accumulation = steps
+    group = _fsdp_group(row.text("sharding"), kind, dp, count, slices, node)
+    if kind in ("zero3", "hsdp") and group is not None and dp is not None:
+        kind = "hsdp" if group < dp else "zero3"
+    recompute, share = _recompute(row)
+    experts = model.experts is not None
+    layout = Layout(
+        tp=degrees.tp,
+        pp=degrees.pp,
+        vp=row.whole("vp") or (1 if degrees.pp == 1 else None),
+        cp=degrees.cp,
+        ep=row.whole("ep") or (None if experts else 1),
+        dp=dp,
+        micro_batch=micro,
+        sharding=kind,
+        recompute=recompute,
+        sequence_parallel=_sequence_parallel(row, degrees.tp),
+        offload=True if re.search(r"(optimizer|zero)[- ]?offload|cpu[- ]offload", _prose(row)) else None,
+    )
+    offloaded = bool(re.search(r"offload", row.text("activation_checkpointing"), re.IGNORECASE))
+    return StatedLayout(layout, accumulation, group, share, offloaded, tuple(said))
+
+
+def sharding_of(text: str) -> str | None:
+    """ "ddp", "zero1", "zero2", "zero3" or "hsdp" of prose such as "ZeRO-2 (FSDP SHARD_GRAD_OP)"; None: not stated."""
+    plain = text.lower()
+    if not plain:
+        return None
+    patterns = (
+        ("hsdp", r"hsdp|hybrid[_ -]?shard|fsdp.*(dp|replica\w*) across|across .*(slice|node|pod)s?"),
+        ("zero2", r"zero[- ]?2|shard_grad_op"),
+        ("zero1", r"zero[- ]?1|distributed optimi[sz]er|optimi[sz]er[- ]shard|dist[-_ ]?opt"),
+        ("zero3", r"zero[- ]?3|full_shard|fsdp|fully sharded"),
+        ("ddp", r"\bddp\b|\bnone\b|data parallel|zero[- ]?0|replicat|no shard"),
+    )
+    return next((kind for kind, pattern in patterns if re.search(pattern, plain)), None)
+
+
+def _degrees(row: Row, count: int, sharding: str | None, family: str, lora: bool, said: list[str]) -> _Degrees:
+    tp, pp, cp, dp = (row.whole(name) for name in ("tp", "pp", "cp", "dp"))
+    if family == "JAX":
+        pp, cp = pp or 1, cp or 1
+        if tp is None and re.search(r"fsdp", row.text("sharding"), re.IGNORECASE):
+            tp = 1
+    elif sharding in ("zero2", "zero3", "hsdp") and tp is None and pp is None and cp is None:
+        tp = pp = cp = 1
+        said.append("no model parallelism presumed: the row states sharded data parallelism alone")
+    elif tp is not None and pp is not None and cp is None:
+        stretch = count // (tp * pp * dp) if dp and count % (tp * pp * dp) == 0 else 1
+        cp = stretch
+    if lora and pp is None:
+        pp = 1
+    if dp is None and tp is not None and pp is not None and cp is not None and count % (tp * pp * cp) == 0:
+        dp = count // (tp * pp * cp)
+    if tp is not None and cp is not None and pp is None and dp is not None and count % (tp * cp * dp) == 0:
+        pp = count // (tp * cp * dp)
+    if None not in (tp, pp, cp, dp) and tp * pp * cp * dp != count:  # type: ignore[operator]
+        said.append(f"tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {count} chips: dp left to the search")
+        dp = None
+    return _Degrees(tp, pp, cp, dp)
+
+
+def _micro_batch(
+    row: Row,
+    degrees: _Degrees,
+    count: int,
+    global_batch: int,
+    accumulation: int | None,
+    family: str,
+    lora: bool,
+    said: list[str],
+) -> tuple[int | None, _Degrees]:
+    """Sequences per microbatch and data-parallel rank; JAX programs state it per chip, which tensor parallelism shares."""
+    stated, dp = row.positive("micro_batch"), degrees.dp
+    if family == "JAX":
+        if dp is None or global_batch % dp:
+            return None, degrees
+        if stated is None:
+            return None, degrees
+        per_rank = round(stated * count / dp)
+        return (per_rank if per_rank >= 1 and global_batch % (per_rank * dp) == 0 else None), degrees
+    if stated is not None:
+        return max(round(stated), 1), degrees
+    if accumulation is None or global_batch % accumulation:
+        return None, degrees
+    at_once = global_batch // accumulation
+    if dp is not None:
+        return (at_once // dp if at_once % dp == 0 else None), degrees
+    micro = int(reading()["lora"]["micro_batch"])
+    if lora and at_once % micro == 0 and count % (at_once // micro) == 0:
+        said.append(f"micro batch of {micro} presumed, as in the LoRA submissions that state it")
+        return micro, _Degrees(degrees.tp, degrees.pp, degrees.cp, at_once // micro)
+    return None, degrees
+
+
+def _fsdp_group(text: str, kind: str | None, dp: int | None, count: int, slices: int, node: int) -> int | None:
+    """Ranks that hold one sharded copy: stated, or the slice, or (HSDP without a size) the node."""
+    if kind not in ("zero2", "zero3", "hsdp"):
+        return None
+    found = re.search(r"fsdp\D{0,12}(\d+)|(\d+)[- ]way", text, re.IGNORECASE)
+    if found is not None:
+        group = int(found.group(1) or found.group(2))
+        return group if dp is None or dp % group == 0 else None
+    if dp is None:
+        return None
+    if re.search(r"in the slice|over the slice|in the pod|in-slice", text, re.IGNORECASE) and dp % slices == 0:
+        return dp // slices
+    if kind == "hsdp":
+        ranks = max(node * dp // count, 1)
+        return ranks if dp % ranks == 0 else None
+    return dp
+
+
+def _recompute(row: Row) -> tuple[str | None, float | None]:
+    """ "none", "selective" or "full", and the recomputed share of the forward pass where both utilisations are stated.
+
+    Hardware FLOP are model FLOP plus the recomputed forward: hfu / mfu = 1 + share / 3.
+    """
+    text = row.text("activation_checkpointing").lower()
+    mfu, hfu = row.positive("mfu"), row.positive("hfu")
+    share = min(max(3 * (hfu / mfu - 1), 0.0), 1.0) if mfu is not None and hfu is not None else None
+    if not text:
+        return None, share
+    if re.search(r"qkv|decoder_layer_input", text):
+        return "full", share
+    if re.search(r"custom", text):
+        return None, share
+    if re.search(r"select|minimal|attention|save_dot|dots", text):
+        whole_layers = share is not None and share > 0.85
+        return ("full" if whole_layers else "selective"), share
+    if re.search(r"\bnone\b|\bno\b|\boff\b|false|without|disabled|^0$", text):
+        return "none", share
+    if re.search(r"full|block|layer|yes|true|remat|on\b|checkpoint|uniform", text):
+        return "full", share
+    return None, share
+
+
+def _sequence_parallel(row: Row, tp: int | None) -> bool | None:
+    if tp == 1:
+        return False
+    if re.search(r"sequence[- ]parallel|\bsp\b", _prose(row)):
+        return True
+    date = row.text("date")
+    return False if date and date[:7] < reading()["sequence_parallel"]["presumed_off_before"] else None
+
+
+def _prose(row: Row) -> str:
+    return " ".join(row.text(name) for name in ("sharding", "activation_checkpointing", "notes")).lower()
