@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sublet.estimate import communication
-from sublet.estimate.compute import LayerTime, layer_time, logits_time, optimizer_time, recompute_time
+from sublet.estimate.compute import layer_time, logits_time, optimizer_time, recompute_time
 from sublet.estimate.inputs import Array, Layouts, MachineArrays, Options, WorkloadArrays
 from sublet.estimate.memory import MemoryBytes, memory_bytes, sharding_ranks, stage_params
 from sublet.estimate.physics import Physics
@@ -18,12 +18,12 @@ from sublet.estimate.physics import Physics
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Seconds of one step by cause, and bytes; all arrays broadcast to the same shape and sum to `step_s`."""
+    """Seconds of one step, by cause where asked for, and bytes."""
 
     step_s: Array
     memory: MemoryBytes
     microbatches: Array
-    parts: dict[str, Array]
+    parts: dict[str, Array]  # cause -> seconds; the values sum to `step_s`
 
 
 def microbatch_count(work: WorkloadArrays, lay: Layouts) -> Array:
@@ -32,20 +32,21 @@ def microbatch_count(work: WorkloadArrays, lay: Layouts) -> Array:
 
 
 def evaluate(
-    work: WorkloadArrays,
-    machine: MachineArrays,
-    lay: Layouts,
-    opt: Options,
-    physics: Physics,
-    *,
-    parts: bool = False,
+    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics, *, parts: bool = False
 ) -> Evaluation:
-    """Step time in seconds and memory in bytes.
-
-    All inputs broadcast; the result has the broadcast shape. With `parts`, the step is also given by cause.
-    """
+    """Step time in seconds and memory in bytes; inputs broadcast, and the result has the broadcast shape."""
     micro = microbatch_count(work, lay)
     memory = memory_bytes(work, machine, lay, opt, micro, physics)
+    step, causes = step_time(work, machine, lay, opt, physics, parts=parts)
+    return Evaluation(step_s=step, memory=memory, microbatches=micro, parts=causes)
+
+
+def step_time(
+    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics, *, parts: bool = False
+) -> tuple[Array, dict[str, Array]]:
+    """Seconds of one optimizer step and, with `parts`, the same by cause (else an empty mapping)."""
+    micro = microbatch_count(work, lay)
+    micro = microbatch_count(work, lay)
     layer = layer_time(work, machine, lay, opt, physics)
     again = recompute_time(layer, work, opt)
     tp_forward, tp_backward = communication.tensor_parallel(work, machine, lay, opt, physics)
@@ -83,42 +84,16 @@ def evaluate(
     wait = 1 + physics.straggler * doublings
     base = steady + fill + hops + dp + optimizer + physics.step_overhead_s
     step = base * wait
-    return Evaluation(
-        step_s=step,
-        memory=memory,
-        microbatches=micro,
-        parts=_parts(layer, again, tp, cp, ep, logits, on_last, fill, hops, dp, optimizer, micro * per_stage, micro, base, wait, physics)
-        if parts
-        else {},
-    )
-
-
-def _parts(
-    layer: LayerTime,
-    again: Array,
-    tp: Array,
-    cp: Array,
-    ep: Array,
-    logits: Array,
-    on_last: Array,
-    fill: Array,
-    hops: Array,
-    dp: Array,
-    optimizer: Array,
-    times: Array,
-    micro: Array,
-    base: Array,
-    wait: Array,
-    physics: Physics,
-) -> dict[str, Array]:
-    """The step by cause, in seconds; the values sum to the step."""
-    return {
+    if not parts:
+        return step, {}
+    times = micro * per_stage
+    return step, {
         "matrix multiplication": times * (layer.gemm_forward + layer.gemm_backward),
         "attention": times * (layer.attention_forward + layer.attention_backward),
         "elementwise": times * (layer.elementwise_forward + layer.elementwise_backward),
         "kernel launches": times * 3 * layer.launch_forward,
         "recomputation": times * again,
-        "logits and loss": micro * on_last + 0 * logits,
+        "logits and loss": micro * on_last,
         "tensor-parallel traffic": times * tp,
         "context-parallel traffic": times * cp,
         "expert-parallel traffic": times * ep,

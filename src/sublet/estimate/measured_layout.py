@@ -123,7 +123,7 @@ def _micro_batch(
     lora: bool,
     said: list[str],
 ) -> tuple[int | None, _Degrees]:
-    """Sequences per microbatch and data-parallel rank; JAX programs state it per chip, which tensor parallelism shares."""
+    """Sequences per microbatch and data-parallel rank; JAX programs state it per chip, shared by tensor parallelism."""
     stated, dp = row.positive("micro_batch"), degrees.dp
     if family == "JAX":
         if dp is None or global_batch % dp:

@@ -31,6 +31,7 @@ class Physics:
     optimizer_traffic: float
     allocator_margin: float
     edge_share: float
+    host_link_bytes_per_s: float
 
 
 @cache

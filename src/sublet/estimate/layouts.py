@@ -1,0 +1,154 @@
+"""Which layouts and options a job may use on a machine: enumeration with hard pruning.
+
+Invariant: every row uses exactly the machine's accelerators and obeys what the job states; enumeration never looks at
+time or memory. A stated degree is taken as stated, even where the search would not propose it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sublet.estimate.inputs import Array, Layouts, Options
+from sublet.workload.job import Layout, TrainingJob
+
+SHARDINGS = ("ddp", "zero1", "zero2", "zero3", "hsdp")
+_ZERO = {"ddp": (0.0, 0.0), "zero1": (1.0, 0.0), "zero2": (2.0, 0.0), "zero3": (3.0, 0.0), "hsdp": (3.0, 1.0)}
+RECOMPUTE_SHARES = (0.25, 0.5, 0.75)  # of the layers, between none and full, in an exhaustive search
+
+
+@dataclass(frozen=True)
+class OptionAxes:
+    """The options of one question, one value list per axis, in the order of the grid's last four dimensions."""
+
+    recompute: tuple[tuple[float, float], ...]  # (full share, selective)
+    sharding: tuple[str, ...]
+    sequence_parallel: tuple[float, ...]
+    offload: tuple[float, ...]
+    group: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Lengths of the four axes."""
+        return len(self.recompute), len(self.sharding), len(self.sequence_parallel), len(self.offload)
+
+    def arrays(self, dtype: type = np.float64) -> Options:
+        """The grid as broadcastable arrays of four dimensions."""
+        full, selective = np.array(self.recompute, dtype=dtype).T
+        zero, hsdp = np.array([_ZERO[name] for name in self.sharding], dtype=dtype).T
+        return Options(
+            full_recompute=full.reshape(-1, 1, 1, 1),
+            selective_recompute=selective.reshape(-1, 1, 1, 1),
+            zero=zero.reshape(-1, 1, 1),
+            hsdp=hsdp.reshape(-1, 1, 1),
+            group=np.asarray(self.group, dtype=dtype),
+            sequence_parallel=np.array(self.sequence_parallel, dtype=dtype).reshape(-1, 1),
+            offload=np.array(self.offload, dtype=dtype),
+        )
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, ascending."""
+    small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
+    return small + [number // d for d in reversed(small) if d * d != number]
+
+
+def option_axes(stated: Layout, *, fused_attention: bool, exhaustive: bool, group: int = 0) -> OptionAxes:
+    """The options that the job leaves open.
+
+    A quick search asks for what usually wins; an exhaustive one adds recomputation of a share of the layers, plain
+    ZeRO-2, and offload of optimizer states.
+    """
+    named = {"none": (0.0, 0.0), "selective": (0.0, 1.0), "full": (1.0, 0.0)}
+    if stated.recompute is not None:
+        recompute: tuple[tuple[float, float], ...] = (named[stated.recompute],)
+    else:
+        partial = tuple((share, 0.0) for share in RECOMPUTE_SHARES) if exhaustive else ()
+        # a fused kernel makes selective recomputation the same as none
+        middle = () if fused_attention and not exhaustive else (named["selective"],)
+        recompute = (named["none"], *middle, *partial, named["full"])
+    if stated.sharding is not None:
+        sharding: tuple[str, ...] = (stated.sharding,)
+    else:
+        sharding = SHARDINGS if exhaustive else ("zero1", "zero3", "hsdp")
+    sequence = (0.0, 1.0) if exhaustive else (1.0,)
+    if stated.sequence_parallel is not None:
+        sequence = (float(stated.sequence_parallel),)
+    offload = (0.0, 1.0) if exhaustive else (0.0,)
+    if stated.offload is not None:
+        offload = (float(stated.offload),)
+    return OptionAxes(recompute, sharding, sequence, offload, float(group))
+
+
+def _batch_splits(per_rank: float, stated: int | None, exhaustive: bool) -> list[int]:
+    """Microbatch sizes for a data-parallel rank that has `per_rank` sequences a step."""
+    if stated is not None:
+        return [stated]
+    whole = int(round(per_rank))
+    if whole < 1 or abs(per_rank - whole) > 1e-9:
+        return [1]
+    sizes = divisors(whole)
+    return sizes if exhaustive else [size for size in sizes if size <= 16]
+
+
+def enumerate_layouts(
+    job: TrainingJob, count: int, domain: int, *, exhaustive: bool = False, pipeline: bool = True
+) -> Layouts:
+    """All layouts of `job` on `count` accelerators with scale-up domains of `domain`; arrays of shape (n,).
+
+    Pruned: tensor parallelism beyond the domain or not dividing the heads, pipelines that do not divide the layers,
+    context shards under 2,048 tokens, expert groups that do not divide the experts, more ranks than sequences.
+    An empty result means that nothing obeys the job's stated layout.
+    """
+    model, stated = job.model, job.layout
+    widest = max(min(domain, 16), 1)
+    tps = [stated.tp] if stated.tp else [d for d in divisors(model.heads) if d <= widest and (exhaustive or d & (d - 1) == 0)]
+    cps = [stated.cp] if stated.cp else [c for c in (1, 2, 4, 8, 16) if c == 1 or job.sequence // c >= 2048]
+    if stated.pp:
+        pps = [stated.pp]
+    else:
+        pps = [p for p in divisors(model.layers) if p <= 64 or exhaustive] if pipeline else [1]
+    rows: list[tuple[int, int, int, int, int, int, int]] = []
+    for tp in tps:
+        for cp in cps:
+            for pp in pps:
+                if count % (tp * cp * pp):
+                    continue
+                dp = count // (tp * cp * pp)
+                if (stated.dp and dp != stated.dp) or dp > job.global_batch:
+                    continue
+                for ep in _expert_degrees(job, dp * cp):
+                    for vp in _virtual_stages(model.layers, pp, stated.vp, exhaustive):
+                        for micro in _batch_splits(job.global_batch / dp, stated.micro_batch, exhaustive):
+                            rows.append((tp, cp, pp, vp, ep, dp, micro))
+    table = np.array(rows, dtype=float).reshape(-1, 7)
+    return Layouts(*table.T)
+
+
+def _expert_degrees(job: TrainingJob, ranks: int) -> list[int]:
+    experts = job.model.experts
+    if experts is None:
+        return [1]
+    if job.layout.ep:
+        return [job.layout.ep]
+    return [d for d in divisors(experts.count) if ranks % d == 0 and d <= 64]
+
+
+def _virtual_stages(layers: int, pp: int, stated: int | None, exhaustive: bool) -> list[int]:
+    if pp == 1:
+        return [1]
+    if stated:
+        return [stated]
+    if layers % pp:
+        return [1]
+    chunks = divisors(layers // pp)
+    return chunks if exhaustive else [v for v in chunks if v <= 6]
+
+
+def concatenate(parts: list[Layouts]) -> Layouts:
+    """Layouts of several machines, one after another."""
+    def joined(name: str) -> Array:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Layouts(*(joined(name) for name in ("tp", "cp", "pp", "vp", "ep", "dp", "micro")))
