@@ -23,7 +23,7 @@ class Accelerator:
     family: str  # calibration falls back to it: "Hopper", "Ampere", "TPU", ...
     launch: date | None
     peak_flops: Mapping[str, float]  # precision ("fp32","tf32","bf16","fp16","fp8","int8","fp4") -> FLOP/s, dense
-    memory_bytes: float
+    memory_bytes: float  # as the driver reports it, where that is known; else the advertised decimal gigabytes
     memory_bytes_per_s: float | None
     scale_up: str  # prose: "NVLink 4 + NVSwitch"
     topology: str  # "switch" | "mesh" | "torus2d" | "torus3d" | "bridge" | "pcie" | "none"
@@ -39,6 +39,9 @@ class Accelerator:
     sources: Mapping[str, str] = field(default_factory=dict)  # field -> source
     unverified: frozenset[str] = frozenset()
     notes: str = ""
+    memory_gb: float = 0.0  # as sold and as names say it (80 for the H100); `memory_bytes` is what a driver reports
+    training: bool = True  # False: inference only (Inferentia)
+    datacentre: bool = True  # False: made for desks; export rules treat those apart
 
     def peak(self, precision: str) -> float | None:
         """Dense peak in FLOP/s for `precision`, or None where the chip does not compute in it."""
