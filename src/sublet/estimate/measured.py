@@ -19,7 +19,7 @@ from sublet.errors import InputError
 from sublet.estimate.interconnect import fabric_from_text, slices_of
 from sublet.estimate.measured_layout import layout_of, sharding_of
 from sublet.estimate.measured_model import model_of
-from sublet.estimate.measured_step import is_whole_run, step_of
+from sublet.estimate.measured_step import step_of
 from sublet.estimate.result import Machine
 from sublet.estimate.rows import Row, read_rows, reading
 from sublet.workload.job import Lora, TrainingJob
@@ -44,7 +44,9 @@ class MeasuredRun:
     machine: Machine
     job: TrainingJob
     framework: str  # as the row spells it
-    framework_family: str  # "PyTorch-FSDP" | "Megatron" | "JAX" | "LoRA" | "DeepSpeed" | ...: key of the calibration
+    framework_family: (
+        str  # family of frameworks.toml: "PyTorch-FSDP", "Megatron", "Megatron-unfused", "JAX", "LoRA", ...
+    )
     fused_attention: bool  # the framework of that date runs attention as one (flash-type) kernel
     step_s: float
     step_basis: str  # "step_time_s" | "tokens_per_s" | "tflops" | "mfu" | "hfu" | "whole run"
@@ -135,6 +137,7 @@ def _run(row: Row) -> MeasuredRun:
         assumptions=assumptions,
     )
     step = step_of(row, job, chip, count)
+    fused = _fused_attention(row, family)
     return MeasuredRun(
         id=_identity(row),
         source=row.text("source"),
@@ -144,8 +147,8 @@ def _run(row: Row) -> MeasuredRun:
         machine=Machine(chip, fabric, count),
         job=job,
         framework=row.text("framework"),
-        framework_family=family,
-        fused_attention=_fused_attention(row, family),
+        framework_family=family if fused else reading()["unfused_family"].get(family, family),
+        fused_attention=fused,
         step_s=step.step_s,
         step_basis=step.basis,
         kind=row.text("kind").lower() or "measured",
@@ -302,6 +305,3 @@ def _gradient_precision(row: Row) -> str:
     if found is None:
         return ""
     return {"pure": "bf16", "default": "fp32"}.get(found.group(1).lower(), "")
-
-
-__all__ = ["MeasuredRun", "Skipped", "is_whole_run", "read_runs"]
