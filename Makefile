@@ -13,7 +13,7 @@ STAMP := .venv/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 PIP_LOCAL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation
 
-.PHONY: demo test lint format docs bench constraints clean help
+.PHONY: demo test lint lint-format lint-rules lint-types lint-imports format docs bench constraints clean help
 
 help:
 	@echo "make demo    quote examples/mpt-30b.yaml with what is built in (no network once installed)"
@@ -30,10 +30,14 @@ demo: $(RUNTIME)
 test: $(STAMP)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
-lint: $(STAMP)
-	$(BIN)/ruff format --check $(CODE)
+lint: lint-format lint-rules lint-types lint-imports
+lint-format: $(STAMP)
+	$(BIN)/ruff format --quiet --check $(CODE)
+lint-rules: $(STAMP)
 	$(BIN)/ruff check $(CODE)
+lint-types: $(STAMP)
 	$(BIN)/mypy
+lint-imports: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
 format: $(STAMP)
