@@ -20,12 +20,15 @@ from sublet.quote.facts import Facts
 from sublet.quote.fate import Fate
 from sublet.workload.flops import job_flop_per_token
 from sublet.workload.job import Constraints, TrainingJob
+from sublet.workload.parameters import count as parameters
 
 # The ladder of counts that is tried where the job names none. It only decides what is asked, never what is answered.
 LADDER_STEPS = 4  # powers of two per kind of offer
 LADDER_SLOWEST_DAYS = 120.0  # fewer accelerators would take longer than this, at the share of peak below
 LADDER_FASTEST_DAYS = 2.0  # more accelerators would finish sooner than this
 LADDER_SHARE_OF_PEAK = 0.4
+LADDER_LEANEST_BYTES = {"lora": 1.0}  # per parameter, all accelerators together, below which nothing has ever fitted
+LADDER_LEANEST_BYTES_TRAINING = 6.0
 LADDER_LARGEST = 16384  # accelerators; nobody rents more by the hour
 
 
@@ -119,7 +122,8 @@ def counts_for(
     """How many accelerators to try of an offer that is sold in units of `node`, ascending; () where none is allowed.
 
     The job's own counts where it names them, else a ladder of whole units: powers of two, from the count that needs
-    120 days at 40 % of peak (or the deadline) to the one that needs 2 days, four at most, never more than `largest`.
+    120 days at 40 % of peak (or the deadline) and could hold the model at all, to the one that needs 2 days; four at
+    most, never more than `largest`. `flop` is that of the whole run.
     A TPU slice is one unit; several slices are tried only where the largest slice alone is too slow.
     """
     constraints = job.constraints
@@ -135,7 +139,8 @@ def counts_for(
     if constraints.deadline_s is not None:
         slowest = min(slowest, 1.5 * constraints.deadline_s / 86400.0)
     fastest = min(LADDER_FASTEST_DAYS, slowest / 2)
-    low = _next_step(max(chip_days / slowest, floor), node)
+    leanest = LADDER_LEANEST_BYTES.get(job.task, LADDER_LEANEST_BYTES_TRAINING) * parameters(job.model).total
+    low = _next_step(max(chip_days / slowest, leanest / chip.memory_bytes, floor), node)
     high = max(low, _next_step(chip_days / fastest, node))
     ladder = [node << step for step in range(_exponent(low, node), _exponent(high, node) + 1)]
     ladder = [count for count in ladder if floor <= count <= ceiling]

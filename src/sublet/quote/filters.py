@@ -23,21 +23,7 @@ from sublet.quote.fate import Fate
 from sublet.workload.job import Constraints, TrainingJob
 
 # Frameworks built on another one: a chip that runs the base runs them.
-BASES: Mapping[str, str] = {
-    "megatron": "pytorch",
-    "megatron-lm": "pytorch",
-    "megatron-core": "pytorch",
-    "nemo": "pytorch",
-    "deepspeed": "pytorch",
-    "fsdp": "pytorch",
-    "pytorch-fsdp": "pytorch",
-    "torchtitan": "pytorch",
-    "llm-foundry": "pytorch",
-    "maxtext": "jax",
-    "paxml": "jax",
-    "flax": "jax",
-    "paddle": "paddlepaddle",
-}
+BASES: Mapping[str, str] = {"megatron": "pytorch", "nemo": "pytorch", "deepspeed": "pytorch"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +69,9 @@ def apply(columns: Columns, fate: Fate, job: TrainingJob, facts: Facts, as_of: d
 
 
 def framework_refusal(chip: Accelerator, framework: str) -> str:
-    """One sentence where `chip` does not run `framework`, else empty."""
+    """One sentence where `chip` does not train, or not with `framework`; else empty."""
+    if not chip.training:
+        return f"framework: {chip.name} is made for inference, training is not supported"
     wanted = BASES.get(framework.casefold(), framework.casefold())
     if any(wanted == known.casefold() for known in chip.frameworks):
         return ""

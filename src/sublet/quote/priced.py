@@ -93,7 +93,7 @@ def price_all(
     fits = np.isfinite(time)
     late, dear = refusals.misses(job, time, cost, picked)
     rejected = fate.summary(columns)
-    rejected += refusals.unfit(picked, results, result, fits)
+    rejected += refusals.unfit(job, picked, results, result, fits)
     rejected += refusals.missed(job, picked, found.count, time, cost, fits, late, dear, CURRENCY)
     keep = np.flatnonzero(fits & ~late & ~dear)
 

@@ -31,6 +31,7 @@ def misses(job: TrainingJob, time: Floats, cost: Floats, picked: Columns) -> tup
 
 
 def unfit(
+    job: TrainingJob,
     picked: Columns,
     results: Sequence[Estimate | Rejection],
     result: Ints,
@@ -38,7 +39,7 @@ def unfit(
 ) -> list[Rejected]:
     """What the estimator refused, once per accelerator, count and reason."""
     offers: dict[tuple[str, int, str], int] = {}
-    misses: dict[tuple[str, int, str], float | None] = {}
+    kinds: dict[tuple[str, int, str], tuple[str, float | None]] = {}
     pairs, sizes = np.unique(picked.identity.codes[~fits] * len(results) + result[~fits], return_counts=True)
     for pair, size in zip(pairs.tolist(), sizes.tolist(), strict=True):
         identity, index = divmod(pair, len(results))
@@ -50,12 +51,20 @@ def unfit(
             reason = f"as {refusal.machine.accelerator.name}: {reason}"
         key = (label_of(names), refusal.machine.count, reason)
         offers[key] = offers.get(key, 0) + size
-        misses[key] = refusal.shortfall
+        kinds[key] = (kind_of(job, refusal), refusal.shortfall)
     return [
-        Rejected(name, "memory" if misses[key] is not None else "layout", reason, size, count, misses[key])
-        for key, size in sorted(offers.items())
-        for name, count, reason in [key]
+        Rejected(name, kinds[name, count, reason][0], reason, size, count, kinds[name, count, reason][1])
+        for (name, count, reason), size in sorted(offers.items())
     ]
+
+
+def kind_of(job: TrainingJob, refusal: Rejection) -> str:
+    """What an estimator's refusal is about: "memory", "precision" or "layout"."""
+    if refusal.shortfall is not None:
+        return "memory"
+    stand_in = {"bf16": "fp16", "fp16": "bf16"}.get(job.precision, job.precision)
+    chip = refusal.machine.accelerator
+    return "layout" if chip.peak(job.precision) or chip.peak(stand_in) else "precision"
 
 
 def missed(
