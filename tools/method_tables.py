@@ -14,11 +14,23 @@ from marked import replace
 DATA = Path(__file__).resolve().parents[1] / "src/sublet/estimate/data"
 
 
+def _values(*names: str) -> str:
+    """Every entry of data files whose rows have a value, a unit and a source."""
+    rows = ["| constant | value | meaning | source |", "|---|---|---|---|"]
+    for name in names:
+        table = tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+        rows += [f"| `{key}` | {row['value']:g} | {row['unit']} | {row['source']} |" for key, row in table.items()]
+    return "\n".join(rows)
+
+
 def constants() -> str:
-    """Every constant of the physics with its unit and source."""
-    table = tomllib.loads((DATA / "physics.toml").read_text(encoding="utf-8"))
-    rows = [f"| `{name}` | {row['value']:g} | {row['unit']} | {row['source']} |" for name, row in table.items()]
-    return "\n".join(["| constant | value | meaning | source |", "|---|---|---|---|", *rows])
+    """Constants of the step time and of the memory."""
+    return _values("physics.toml")
+
+
+def goodput() -> str:
+    """Constants of the whole run and of its energy."""
+    return _values("goodput.toml", "energy.toml")
 
 
 def frameworks() -> str:
@@ -56,7 +68,7 @@ def priors() -> str:
     return "\n".join(table)
 
 
-PARTS = {"constants": constants, "frameworks": frameworks, "priors": priors}
+PARTS = {"constants": constants, "goodput": goodput, "frameworks": frameworks, "priors": priors}
 
 if __name__ == "__main__":
     for name, part in PARTS.items():
