@@ -196,17 +196,11 @@ def explain(
     print_estimate(training, found)
 
 
-def _read(files: Sequence[Path]) -> tuple[list[MeasuredRun], list[Skipped]]:
+def _read(files: Sequence[Path]) -> tuple[tuple[MeasuredRun, ...], tuple[Skipped, ...]]:
     """The runs of all files, in order."""
-    from sublet.estimate.measured import read_runs
+    from sublet.estimate.measured import read_files
 
-    runs: list[MeasuredRun] = []
-    skipped: list[Skipped] = []
-    for file in files:
-        some, others = read_runs(file)
-        runs += some
-        skipped += others
-    return runs, skipped
+    return read_files(files)
 
 
 def _job(path: Path) -> TrainingJob:

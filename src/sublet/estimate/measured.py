@@ -7,8 +7,8 @@ skipped row says why; a row of dense training is skipped only where its chip, it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,29 @@ def read_runs(path: str | Path) -> tuple[tuple[MeasuredRun, ...], tuple[Skipped,
     """
     runs: list[MeasuredRun] = []
     skipped: list[Skipped] = []
+    taken: set[str] = set()
     for row in read_rows(path, REQUIRED_COLUMNS):
         try:
-            runs.append(_run(row))
+            run = _run(row)
+            runs.append(run if run.id not in taken else replace(run, id=f"{run.id} (line {row.line})"))
+            taken.add(run.id)
         except InputError as error:
             skipped.append(Skipped(_identity(row), str(error)))
+    return tuple(runs), tuple(skipped)
+
+
+def read_files(paths: Iterable[str | Path]) -> tuple[tuple[MeasuredRun, ...], tuple[Skipped, ...]]:
+    """The runs of several files in order; an id that was taken before gets its place, so that ids stay unique."""
+    runs: list[MeasuredRun] = []
+    skipped: list[Skipped] = []
+    taken: set[str] = set()
+    for path in paths:
+        some, others = read_runs(path)
+        for run in some:
+            unique = run if run.id not in taken else replace(run, id=f"{run.id} ({run.place})")
+            taken.add(unique.id)
+            runs.append(unique)
+        skipped += others
     return tuple(runs), tuple(skipped)
 
 
@@ -172,7 +190,7 @@ def _identity(row: Row) -> str:
 
 
 def _task(row: Row) -> str:
-    """ "pretrain", "finetune" or "lora"; InputError for a row that trains nothing."""
+    """The task, "pretrain", "finetune" or "lora"; InputError for a row that trains nothing."""
     text = f"{row.text('task')}".lower()
     if re.search(r"infer|serv|decode|prefill|generation|offline|server", text):
         raise InputError(f"task {row.text('task')!r} is no training")

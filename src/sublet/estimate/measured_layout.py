@@ -13,6 +13,9 @@ from sublet.estimate.rows import Row, reading
 from sublet.workload.job import Layout
 from sublet.workload.model import Model
 
+_ATTENTION_SHARE = 0.2  # attention's products are a smaller part of the forward pass than this
+_ALL_LAYERS = 0.85  # utilisations of two digits: this much is all of it
+
 
 @dataclass(frozen=True)
 class StatedLayout:
@@ -75,7 +78,7 @@ def layout_of(
 
 
 def sharding_of(text: str) -> str | None:
-    """ "ddp", "zero1", "zero2", "zero3" or "hsdp" of prose such as "ZeRO-2 (FSDP SHARD_GRAD_OP)"; None: not stated."""
+    """The sharding (a name of `Layout.sharding`) that prose such as "FSDP SHARD_GRAD_OP" means; None: not stated."""
     plain = text.lower()
     if not plain:
         return None
@@ -165,9 +168,10 @@ def _fsdp_group(text: str, kind: str | None, dp: int | None, count: int, slices:
 
 
 def _recompute(row: Row) -> tuple[str | None, float | None]:
-    """ "none", "selective" or "full", and the recomputed share of the forward pass where both utilisations are stated.
+    """The name of the recomputation, and its share of the forward pass where both utilisations are stated.
 
-    Hardware FLOP are model FLOP plus the recomputed forward: hfu / mfu = 1 + share / 3.
+    Hardware FLOP are model FLOP plus the recomputed forward: hfu / mfu = 1 + share / 3. Where some whole layers are
+    recomputed and others not, no name fits: None, and the share says how many.
     """
     text = row.text("activation_checkpointing").lower()
     mfu, hfu = row.positive("mfu"), row.positive("hfu")
@@ -178,9 +182,12 @@ def _recompute(row: Row) -> tuple[str | None, float | None]:
         return "full", share
     if re.search(r"custom", text):
         return None, share
-    if re.search(r"select|minimal|attention|save_dot|dots", text):
-        whole_layers = share is not None and share > 0.85
-        return ("full" if whole_layers else "selective"), share
+    if re.search(r"attention|minimal|save_dot|dots", text):
+        return "selective", share
+    if "select" in text:  # of attention's products (Megatron), or of every k-th layer: the utilisations tell which
+        if share is None or share < _ATTENTION_SHARE:
+            return "selective", share
+        return ("full" if share > _ALL_LAYERS else None), share
     if re.search(r"\bnone\b|\bno\b|\boff\b|false|without|disabled|^0$", text):
         return "none", share
     if re.search(r"full|block|layer|yes|true|remat|on\b|checkpoint|uniform", text):

@@ -42,7 +42,7 @@ class Predicted(Protocol):
 
     @property
     def memory_verdict(self) -> str:
-        """ "fits", "edge" or "does not fit"."""
+        """One of "fits", "edge", "does not fit"."""
 
 
 Fit = Callable[[Sequence[MeasuredRun]], Fitted]
