@@ -47,11 +47,11 @@ def elasticities(
     return np.array(slopes)
 
 
-def verdict(bytes_: float, capacity: float, edge_share: float) -> str:
+def verdict(bytes_: float, capacity: float, constants: Physics) -> str:
     """The three states of a memory estimate."""
-    if bytes_ > capacity:
+    if bytes_ > constants.edge_limit * capacity:
         return "does not fit"
-    return "edge" if bytes_ > edge_share * capacity else "fits"
+    return "edge" if bytes_ > constants.edge_share * capacity else "fits"
 
 
 def estimates(
@@ -133,7 +133,7 @@ def _one(
         mfu=useful,
         hfu=useful * (1 + min(again, 1.0) / 3),
         model_flop=model_flop * steps * per_step,
-        memory=Memory(verdict(total, chip.memory_bytes, constants.edge_share), total, chip.memory_bytes, components),
+        memory=Memory(verdict(total, chip.memory_bytes, constants), total, chip.memory_bytes, components),
         breakdown_s=parts,
         bottleneck=sentence(parts, step),
         energy_j=log_normal(run.p50 * power, energy_sd),

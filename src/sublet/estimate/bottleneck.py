@@ -10,6 +10,7 @@ _REMEDY = {
     "elementwise": "memory bandwidth limits it",
     "kernel launches": "the microbatch is small for the chip",
     "recomputation": "more memory would save it",
+    "weight traffic": "larger microbatches would spread it",
     "logits and loss": "the vocabulary is large for the model",
     "tensor-parallel traffic": "the scale-up link limits it",
     "context-parallel traffic": "the network limits it",

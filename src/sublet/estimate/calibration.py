@@ -34,6 +34,7 @@ class Case:
     family: str
     precision: str
     task: str
+    stack: str = ""  # the software as named, versions left out; "" where it is not known
 
     @property
     def chip(self) -> str:
@@ -45,7 +46,14 @@ def effect_names(case: Case) -> dict[str, tuple[str, ...]]:
     """The effects that add up to each coefficient's log efficiency."""
     family, chip, kind = case.family, case.chip, case.accelerator.family
     era = family.split("-")[0]
-    shared = (f"software:{era}", f"framework:{family}", f"family:{kind}", f"chip:{chip}", f"pair:{chip}|{family}")
+    shared = (
+        f"software:{era}",
+        f"framework:{family}",
+        f"stack:{case.stack}",
+        f"family:{kind}",
+        f"chip:{chip}",
+        f"pair:{chip}|{family}",
+    )
     narrow = () if case.precision in ("bf16", "fp16") else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
     task = (f"task:{case.task}",) if case.task == "lora" else ()
     return {

@@ -48,8 +48,9 @@ def expert_share(work: WorkloadArrays) -> Array:
     return np.asarray(work.moe_layers / work.layers)
 
 
-def _gemm_seconds(flop: Array, bytes_: Array, machine: MachineArrays, physics: Physics) -> Array:
-    return flop / (machine.peak * machine.gemm) + physics.gemm_traffic * bytes_ / (machine.memory_rate * machine.memory)
+def _gemm_seconds(flop: Array, bytes_: Array, machine: MachineArrays) -> Array:
+    exposed = machine.operand_traffic * bytes_ / (machine.memory_rate * machine.memory)
+    return np.asarray(flop / (machine.peak * machine.gemm) + exposed)
 
 
 def layer_time(
@@ -73,7 +74,7 @@ def layer_time(
         expert_weights + routed * (2 * work.hidden + (2 + work.gated) * work.expert_ffn / lay.tp)
     )
     flop, bytes_ = dense_flop + expert_flop, dense_bytes + expert_bytes
-    gemm_forward = _gemm_seconds(flop, bytes_, machine, physics)
+    gemm_forward = _gemm_seconds(flop, bytes_, machine)
     passes = 1 + work.weight_gradients
     gemm_backward = passes * gemm_forward
 
@@ -98,7 +99,7 @@ def layer_time(
     quantised = 2 * work.hidden + work.value_width / lay.tp + ffn_width / lay.tp
     cast = work.low_precision * physics.quantise_bytes * quantised
     whole = (physics.norm_bytes * work.hidden) / np.where(opt.sequence_parallel > 0, lay.tp, 1.0)
-    moved = tokens * (whole + split / lay.tp + routing + cast)
+    moved = tokens * (machine.elementwise * (whole + split / lay.tp) + routing + cast)
     elementwise_forward = moved / (machine.memory_rate * machine.memory)
     launch = physics.kernels_per_layer * machine.launch * np.ones_like(tokens)
     return LayerTime(
@@ -112,13 +113,17 @@ def layer_time(
     )
 
 
-def recompute_time(layer: LayerTime, work: WorkloadArrays, opt: Options) -> Array:
+def recompute_time(layer: LayerTime, work: WorkloadArrays, machine: MachineArrays, opt: Options) -> Array:
     """Backward time added per microbatch and layer by recomputation: all of the forward, or its attention core.
 
     A fused kernel recomputes its scores anyway, so selective recomputation costs time only where attention is unfused.
     """
     selective = np.where(work.fused_attention > 0, 0.0, layer.attention_forward)
-    return opt.full_recompute * layer.forward + opt.selective_recompute * selective
+    moe = expert_share(work)
+    ffn = (1 - moe) * work.dense_params + moe * (work.shared_params + work.active_experts * work.expert_params)
+    last = ffn / (2 + work.gated) / (work.attention_params + ffn)
+    full = layer.forward - machine.drops_last * last * layer.gemm_forward
+    return opt.full_recompute * full + opt.selective_recompute * selective
 
 
 def logits_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
@@ -132,6 +137,13 @@ def logits_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, phys
     flop = passes * 2 * tokens * elements / (machine.peak_attention * machine.gemm)
     bytes_ = physics.logit_bytes * tokens * work.vocab / lay.tp + passes * 2 * elements
     return np.asarray(flop + bytes_ / (machine.memory_rate * machine.memory))
+
+
+def weight_time(stage_params: Array, machine: MachineArrays, work: WorkloadArrays, opt: Options, physics: Physics) -> Array:
+    """Memory traffic per microbatch that grows with the weights: accumulating gradients, copying gathered weights."""
+    accumulate = physics.accumulate_bytes * work.weight_gradients
+    gather = np.where(opt.zero >= 3, physics.gather_bytes, 0.0)
+    return np.asarray(stage_params * (accumulate + gather) / (machine.memory_rate * machine.memory))
 
 
 def optimizer_time(local_params: Array, machine: MachineArrays, opt: Options, physics: Physics) -> Array:

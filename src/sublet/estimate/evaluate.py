@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sublet.estimate import communication
-from sublet.estimate.compute import layer_time, logits_time, optimizer_time, recompute_time
+from sublet.estimate.compute import layer_time, logits_time, optimizer_time, recompute_time, weight_time
 from sublet.estimate.inputs import Array, Layouts, MachineArrays, Options, WorkloadArrays
 from sublet.estimate.memory import MemoryBytes, memory_bytes, sharding_ranks, stage_params
 from sublet.estimate.physics import Physics
@@ -48,7 +48,7 @@ def step_time(
     micro = microbatch_count(work, lay)
     micro = microbatch_count(work, lay)
     layer = layer_time(work, machine, lay, opt, physics)
-    again = recompute_time(layer, work, opt)
+    again = recompute_time(layer, work, machine, opt)
     tp_forward, tp_backward = communication.tensor_parallel(work, machine, lay, opt, physics)
     shown = 1 - machine.overlap_tp
     tp = shown * (tp_forward * (1 + opt.full_recompute) + tp_backward)
@@ -57,6 +57,8 @@ def step_time(
     ep = ep_one * (2 + opt.full_recompute)
     cp = cp_forward * (1 + opt.full_recompute) + cp_backward
 
+    held = stage_params(work, lay)
+    weights = weight_time(held.dense + held.expert, machine, work, opt, physics)
     per_stage = work.layers / lay.pp
     computed = layer.forward + layer.backward
     mean_layer = computed + again + tp + cp + ep
@@ -64,12 +66,11 @@ def step_time(
     even = np.abs(per_stage - np.round(per_stage)) < 1e-6
     on_last = np.where(even, logits, logits / lay.pp)  # uneven layers are placed to balance the tables
     stage = per_stage * mean_layer
-    steady = micro * (stage + on_last)
+    steady = micro * (stage + on_last + weights)
     fill = (lay.pp - 1) / lay.vp * (stage + logits / lay.pp)
     hop = communication.pipeline_send(work, machine, lay, opt, physics)
     hops = hop * (2 * (lay.pp - 1) + 2 * micro * lay.vp * (1 - machine.overlap_dp))
 
-    held = stage_params(work, lay)
     trainable = np.where(work.weight_gradients > 0, 1.0, work.adapter_params / work.total_params)
     window_forward = per_stage * layer.forward
     window_backward = per_stage * (layer.backward + again)
@@ -93,6 +94,7 @@ def step_time(
         "elementwise": times * (layer.elementwise_forward + layer.elementwise_backward),
         "kernel launches": times * 3 * layer.launch_forward,
         "recomputation": times * again,
+        "weight traffic": micro * weights,
         "logits and loss": micro * on_last,
         "tensor-parallel traffic": times * tp,
         "context-parallel traffic": times * cp,

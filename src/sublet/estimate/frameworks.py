@@ -18,6 +18,10 @@ class Framework:
     fused_attention: bool
     overlap_tp: float
     overlap_dp: float
+    elementwise: float
+    operand_traffic: float
+    drops_last: bool
+    activations: float
     launch_s: float
     weight_bytes: float
     gradient_bytes: float

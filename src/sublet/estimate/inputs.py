@@ -78,6 +78,10 @@ class MachineArrays:
     memory: Array  # efficiency of memory traffic
     overlap_tp: Array  # share of tensor-parallel traffic hidden behind compute
     overlap_dp: Array  # share of the compute window that data-parallel traffic may use
+    elementwise: Array  # elementwise traffic over that of unfused kernels
+    operand_traffic: Array  # share of matrix operand bytes not hidden behind the multiplication
+    drops_last: Array  # 1.0 where recomputation skips a layer's last matrix
+    activations: Array  # bytes kept for the backward pass over the plain count
     launch: Array  # seconds lost per kernel
     optimizer_bytes: Array  # master weights and moments, bytes per trainable parameter
     weight_bytes: Array  # resident weights, bytes per parameter

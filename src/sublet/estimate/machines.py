@@ -30,13 +30,19 @@ def attention_peak(machine: Machine, precision: str) -> float:
 
 
 def machine_arrays(
-    machine: Machine, job: TrainingJob, framework: Framework, calibration: Calibration, physics: Physics
+    machine: Machine,
+    job: TrainingJob,
+    framework: Framework,
+    calibration: Calibration,
+    physics: Physics,
+    *,
+    stack: str = "",
 ) -> MachineArrays:
     """The machine's numbers as zero-dimensional arrays; the chip must compute in the job's precision."""
     chip, fabric = machine.accelerator, machine.fabric
     peak = usable_peak(machine, job.precision)
     assert peak is not None, "checked by the caller: the chip computes in the job's precision"
-    gemm, attention, memory = calibration.efficiency(Case(chip, framework.name, job.precision, job.task))
+    gemm, attention, memory = calibration.efficiency(Case(chip, framework.name, job.precision, job.task, stack))
     values = {
         "count": machine.count,
         "peak": peak,
@@ -55,6 +61,10 @@ def machine_arrays(
         "memory": memory,
         "overlap_tp": framework.overlap_tp,
         "overlap_dp": framework.overlap_dp,
+        "elementwise": framework.elementwise,
+        "operand_traffic": framework.operand_traffic,
+        "drops_last": framework.drops_last,
+        "activations": framework.activations,
         "launch": framework.launch_s,
         "optimizer_bytes": framework.optimizer_bytes,
         "weight_bytes": framework.weight_bytes,

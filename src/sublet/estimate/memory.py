@@ -111,15 +111,16 @@ def memory_bytes(
     per_stage = work.layers / lay.pp
     interleave = np.where(lay.vp > 1, 1 + (lay.pp - 1) / (lay.pp * lay.vp), 1.0)
     in_flight = np.minimum(microbatches, lay.pp) * interleave
-    kept = np.where(opt.full_recompute > 0, entry, full)
+    full = full * machine.activations
+    kept = opt.full_recompute * entry + (1 - opt.full_recompute) * full
     working = np.where(opt.full_recompute > 0, full, 0.0)  # the layer being recomputed
     activations = tokens * (in_flight * per_stage * kept + working) * (1 + physics.allocator_margin)
-    logits = 8.0 * tokens * work.vocab / lay.tp
+    logits = physics.logit_memory_bytes * tokens * work.vocab / lay.tp
     # the first stage holds the most microbatches, the last the logits: the worst of the two
     last = activations / np.maximum(in_flight, 1.0) + logits
     first = activations + np.where(lay.pp > 1, 0.0, logits)
     worst = np.maximum(first, last)
-    buffers = np.where(opt.zero >= 3, 3 * 2.0 * params.layer, 0.0) + np.zeros_like(weights)
+    buffers = np.where(opt.zero >= 3, physics.gathered_layers * 2.0 * params.layer, 0.0) + np.zeros_like(weights)
     return MemoryBytes(
         weights=weights,
         gradients=gradients,

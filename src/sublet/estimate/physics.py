@@ -12,7 +12,6 @@ from importlib.resources import files
 class Physics:
     """Values of data/physics.toml; units and sources stand in that file."""
 
-    gemm_traffic: float
     norm_bytes: float
     activation_bytes: float
     rotary_bytes: float
@@ -32,6 +31,11 @@ class Physics:
     allocator_margin: float
     edge_share: float
     host_link_bytes_per_s: float
+    logit_memory_bytes: float
+    gathered_layers: float
+    edge_limit: float
+    accumulate_bytes: float
+    gather_bytes: float
 
 
 @cache

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sublet.errors import InputError
 from sublet.estimate.assemble import estimates
 from sublet.estimate.calibration import Calibration, shipped
 from sublet.estimate.choice import Choice
@@ -76,6 +77,37 @@ def plan(
     return [answer for answer in answers if answer is not None]
 
 
+def choose(
+    job: TrainingJob,
+    machine: Machine,
+    framework: Framework,
+    calibration: Calibration,
+    *,
+    group: int = 0,
+    always: bool = False,
+) -> Choice:
+    """The layout of one job on one machine; with `always`, the leanest one where none fits.
+
+    Raises InputError where no layout obeys the job or the chip lacks its number format.
+    """
+    answers: list[Estimate | Rejection | None] = [None]
+    asked = _enumerate(job, [machine], answers)
+    if asked is not None:
+        limit = 1.0
+        while True:
+            chosen = _choose(job, [machine], asked, framework, calibration, group, answers, limit)
+            if chosen:
+                return chosen[0]
+            refused = answers[0]
+            assert isinstance(refused, Rejection), "nothing chosen means refused"
+            if not always or refused.shortfall is None:
+                break
+            limit = refused.shortfall * 1.0001
+    refused = answers[0]
+    assert isinstance(refused, Rejection), "nothing chosen means refused"
+    raise InputError(f"{job.name}: {refused.reason}")
+
+
 def _enumerate(
     job: TrainingJob, machines: Sequence[Machine], answers: list[Estimate | Rejection | None]
 ) -> _Asked | None:
@@ -111,8 +143,12 @@ def _choose(
     calibration: Calibration,
     group: int,
     answers: list[Estimate | Rejection | None],
+    limit: float = 1.0,
 ) -> dict[int, Choice]:
-    """The chosen layout of every machine that can hold the job; the others are answered with a Rejection."""
+    """The chosen layout of every machine that can hold the job; the others are answered with a Rejection.
+
+    `limit`: share of the accelerators' memory that may be used.
+    """
     constants = physics()
     work = workload_arrays(job, fused_attention=framework.fused_attention)
     hosts = stack([machine_arrays(m, job, framework, calibration, constants) for m in machines])
@@ -120,7 +156,7 @@ def _choose(
     best = np.full(len(machines), np.inf)
     where = np.zeros((len(machines), 2), dtype=int)
     least = np.full(len(machines), np.inf)
-    for block in blocks(work, take(hosts, asked.owner), asked.layouts, axes, constants):
+    for block in blocks(work, take(hosts, asked.owner), asked.layouts, axes, constants, limit=limit):
         owners = asked.owner[block.start : block.start + len(block.smallest)]
         np.minimum.at(least, owners, block.smallest)
         if not len(block.rows):
@@ -128,7 +164,7 @@ def _choose(
         owner = asked.owner[block.rows]
         capacity = hosts.memory_bytes[owner][:, None]
         step = np.where(block.bytes > constants.edge_share * capacity, EDGE_PENALTY, 1.0) * block.step_s
-        step = np.where(block.bytes > capacity, np.inf, step)
+        step = np.where(block.bytes > limit * capacity, np.inf, step)
         option = step.argmin(axis=1)
         fastest = step[np.arange(len(option)), option]
         order = np.lexsort((block.rows, fastest, owner))

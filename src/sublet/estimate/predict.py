@@ -1,0 +1,132 @@
+"""Predictions for measured runs: each run as a job on its machine, in the layout that it states.
+
+What a row leaves open is chosen by the same plan that a quote uses. A run that really ran is always predicted, even
+where our memory estimate says that it does not fit; the verdict then says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sublet.estimate.assemble import elasticities, log_normal, verdict
+from sublet.estimate.calibration import Calibration, Case
+from sublet.estimate.choice import Choice
+from sublet.estimate.evaluate import evaluate
+from sublet.estimate.frameworks import Framework, family_of
+from sublet.estimate.inputs import Layouts, MachineArrays, Options, WorkloadArrays, stack, workload_arrays
+from sublet.estimate.machines import machine_arrays
+from sublet.estimate.measured import MeasuredRun
+from sublet.estimate.physics import physics
+from sublet.estimate.plan import choose
+from sublet.estimate.result import Interval
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the estimator says of one run."""
+
+    id: str
+    step_s: Interval
+    memory_verdict: str
+    memory_bytes: float
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Many runs as arrays of shape (rows,), ready for `evaluate`."""
+
+    work: WorkloadArrays
+    machine: MachineArrays
+    layout: Layouts
+    options: Options
+    cases: tuple[Case, ...]
+
+
+def framework_of_run(run: MeasuredRun) -> Framework:
+    """The run's framework family; one of before fused attention kernels is a family of its own where known."""
+    family = family_of(run.framework_family)
+    if run.fused_attention:
+        return family
+    older = family_of(f"{run.framework_family}-unfused")
+    return older if older.name.endswith("-unfused") else replace(family, fused_attention=False)
+
+
+def stack_of(framework: str) -> str:
+    """A framework's text without versions and dates: what names the software stack."""
+    text = re.sub(r"[\d.]+|\brelease\b|\bcontainer\b|\bnvidia\b", " ", framework.lower())
+    return " ".join(re.findall(r"[a-z+]+", text))[:60]
+
+
+def case_of(run: MeasuredRun) -> Case:
+    """What decides the run's efficiencies."""
+    family = framework_of_run(run)
+    return Case(run.machine.accelerator, family.name, run.job.precision, run.job.task, stack_of(run.framework))
+
+
+def choices_of(runs: Sequence[MeasuredRun], calibration: Calibration) -> list[Choice]:
+    """The layout of every run: stated, completed by the plan where it is not."""
+    found = []
+    for run in runs:
+        choice = choose(
+            run.job, run.machine, framework_of_run(run), calibration, group=run.fsdp_group or 0, always=True
+        )
+        if run.recompute_share is not None and run.job.layout.recompute is None:
+            options = replace(choice.options, full_recompute=np.asarray(float(run.recompute_share)))
+            choice = replace(choice, options=options)
+        found.append(choice)
+    return found
+
+
+def stacked(runs: Sequence[MeasuredRun], choices: Sequence[Choice], calibration: Calibration) -> Stacked:
+    """Runs and their layouts as arrays, with the efficiencies of `calibration`."""
+    constants = physics()
+    works, hosts, cases = [], [], []
+    for run in runs:
+        framework = framework_of_run(run)
+        case = case_of(run)
+        works.append(workload_arrays(run.job, fused_attention=framework.fused_attention))
+        host = machine_arrays(run.machine, run.job, framework, calibration, constants, stack=case.stack)
+        if run.gradient_precision == "bf16":
+            host = replace(host, gradient_bytes=np.asarray(2.0))
+        hosts.append(host)
+        cases.append(case)
+    return Stacked(
+        stack(works), stack(hosts), stack([c.layout for c in choices]), stack([c.options for c in choices]), tuple(cases)
+    )
+
+
+def predict_choices(
+    runs: Sequence[MeasuredRun], choices: Sequence[Choice], calibration: Calibration
+) -> list[Prediction]:
+    """Predictions of `runs` in given layouts."""
+    if not runs:
+        return []
+    constants = physics()
+    s = stacked(runs, choices, calibration)
+    result = evaluate(s.work, s.machine, s.layout, s.options, constants)
+    slopes = elasticities(s.work, s.machine, s.layout, s.options, constants, result.step_s)
+    totals = np.broadcast_to(result.memory.total, result.step_s.shape)
+    predictions = []
+    for i, (run, choice) in enumerate(zip(runs, choices, strict=True)):
+        sd = float(np.sqrt(calibration.variance(s.cases[i], slopes[:, i])))
+        capacity = run.machine.accelerator.memory_bytes
+        predictions.append(
+            Prediction(
+                id=run.id,
+                step_s=log_normal(float(result.step_s[i]), sd),
+                memory_verdict=verdict(float(totals[i]), capacity, constants),
+                memory_bytes=float(totals[i]),
+                choice=choice,
+            )
+        )
+    return predictions
+
+
+def predict_runs(runs: Sequence[MeasuredRun], calibration: Calibration) -> list[Prediction]:
+    """A prediction for every run, in order."""
+    return predict_choices(runs, choices_of(runs, calibration), calibration)
