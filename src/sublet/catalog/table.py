@@ -31,8 +31,6 @@ Rows = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-FOREVER = 2**31 - 1
-
 # what each text column holds
 TEXTS: dict[str, str] = {
     "provider": "canonical name of the provider",
