@@ -13,13 +13,14 @@ STAMP := .venv/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 PIP_LOCAL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation
 
-.PHONY: demo test lint lint-format lint-rules lint-types lint-imports format docs bench constraints clean help
+.PHONY: demo test lint lint-format lint-rules lint-types lint-imports format docs generated bench constraints clean help
 
 help:
 	@echo "make demo    quote examples/mpt-30b.yaml with what is built in (no network once installed)"
 	@echo "make test    all tests, with coverage"
 	@echo "make lint    formatting, lint rules, types, import contracts"
 	@echo "make docs    the documentation, strictly, into site/"
+	@echo "make generated  the parts of the docs that are made from data files and code"
 	@echo "make bench   every figure of docs/benchmarks.md, into bench/out/"
 	@echo "make format  let ruff format and fix what it can"
 	@echo "make constraints  resolve the pins anew (needs uv)"
@@ -46,6 +47,12 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Parts of the docs that come from data files and code. (The validation table needs measured runs: tools/validation_table.py.)
+generated: $(STAMP)
+	$(BIN)/python tools/method_tables.py
+	$(BIN)/python tools/job_spec_tables.py
+	$(BIN)/python tools/world_check.py
 
 bench: $(STAMP)
 	@set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done

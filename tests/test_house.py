@@ -230,7 +230,26 @@ def test_generated_parts_of_the_docs_are_replaced_between_their_markers_alone(tm
         marked.replace("page.md", "other", "text")
 
 
-def test_the_tables_of_the_method_page_are_those_of_the_data_files():
-    marked, tables = tool("marked"), tool("method_tables")
-    for name, part in tables.PARTS.items():
-        assert marked.current("method.md", name) == part().strip(), "run tools/method_tables.py"
+@pytest.mark.parametrize(("page", "name"), [("method.md", "method_tables"), ("how-to-job-spec.md", "job_spec_tables")])
+def test_generated_tables_are_those_that_their_command_makes(page, name):
+    marked, tables = tool("marked"), tool(name)
+    for part, make in tables.PARTS.items():
+        assert marked.current(page, part) == make().strip(), f"run .venv/bin/python tools/{name}.py"
+
+
+def yaml_blocks(page: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_there_are_job_specs_in_the_docs():
+    assert len(yaml_blocks("how-to-job-spec.md")) >= 5
+
+
+@pytest.mark.parametrize("block", yaml_blocks("how-to-job-spec.md"))
+def test_the_job_specs_in_the_docs_are_accepted(block, tmp_path):
+    from sublet.workload.spec import load_job
+
+    spec = tmp_path / "job.yaml"
+    spec.write_text(block, encoding="utf-8")
+    assert load_job(spec).tokens > 0
