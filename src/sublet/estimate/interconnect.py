@@ -129,7 +129,7 @@ def _part(part: str, node: int) -> _Network | None:
         per_chip, total = True, rate  # a bare port speed: one port per accelerator, as the vendors build it
     else:
         total = rate
-    if not per_chip and total <= _MANAGEMENT_BYTES_PER_S:
+    if total <= 0 or (not per_chip and total <= _MANAGEMENT_BYTES_PER_S):
         return None
     return _Network(total, per_chip, part)
 
