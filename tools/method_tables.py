@@ -34,19 +34,20 @@ def goodput() -> str:
 
 
 def frameworks() -> str:
-    """How each family runs a step."""
+    """How each family runs a step: one column for each family, one row for each figure of the file."""
     table = tomllib.loads((DATA / "frameworks.toml").read_text(encoding="utf-8"))
-    head = "| family | fused attention | tp traffic hidden | share of the window for dp traffic | loss per kernel, µs "
-    head += "| bytes per parameter: weights + gradients + optimizer | reserved, GB | source |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
-    for name, row in table.items():
-        fused = "yes" if row["fused_attention"] else "no"
-        held = f"{row['weight_bytes']:g} + {row['gradient_bytes']:g} + {row['optimizer_bytes']:g}"
-        lines.append(
-            f"| {name} | {fused} | {row['overlap_tp']:.0%} | {row['overlap_dp']:.0%} | {row['launch_s'] * 1e6:g} "
-            f"| {held} | {row['reserve_bytes'] / 1e9:g} | {row['source']} |"
-        )
+    fields = list(dict.fromkeys(field for row in table.values() for field in row if field not in ("match", "source")))
+    lines = [f"| | {' | '.join(table)} |", "|---|" + "---|" * len(table)]
+    for field in fields:
+        lines.append(f"| `{field}` | {' | '.join(_cell(row.get(field)) for row in table.values())} |")
+    lines += ["", *(f"- {name}: {row['source']}." for name, row in table.items())]
     return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def priors() -> str:
