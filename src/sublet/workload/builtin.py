@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)?(?:x\d+(?:\.\d+)?)?(?:[bmt](?![a-z]))?|[a-z]+
 _DECORATION = frozenset(
     {"hf", "instruct", "chat", "base", "it", "pt", "meta", "facebook", "mosaicml", "arch", "preview"}
 )
+_CONFIG_OF = "Hugging Face config.json of "  # such a source names the repository, which is one more spelling
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def model(name: str) -> Model:
     key = normalise(name)
     index = _index()
     if key not in index:
-        near = list(dict.fromkeys(index[k] for k in get_close_matches(key, index, n=6, cutoff=0.5)))[:3]
+        near = _nearest(key)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise InputError(f"no built-in model is called {name!r}: {hint}`sublet workload models` lists all of them")
     return models()[index[key]]
@@ -77,12 +78,27 @@ def normalise(name: str) -> str:
     return "-".join(tokens)
 
 
+def _nearest(key: str) -> list[str]:
+    """Up to three names like `key`: those that share most of its parts, then those that are spelled most like it."""
+    parts = set(key.split("-"))
+    matcher = SequenceMatcher(b=key)
+
+    def likeness(spelling: str) -> tuple[int, float]:
+        matcher.set_seq1(spelling)
+        return len(parts & set(spelling.split("-"))), matcher.ratio()
+
+    ranked = sorted(_index(), key=likeness, reverse=True)
+    names = dict.fromkeys(_index()[spelling] for spelling in ranked[:8] if likeness(spelling)[1] > 0.5)
+    return list(names)[:3]
+
+
 @cache
 def _index() -> Mapping[str, str]:
     """Normalised spelling -> name."""
     index: dict[str, str] = {}
     for row in _rows():
-        for spelling in (row["name"], *filter(None, row["aliases"].split("|"))):
+        published = [row["source"].removeprefix(_CONFIG_OF)] if row["source"].startswith(_CONFIG_OF) else []
+        for spelling in (row["name"], *filter(None, row["aliases"].split("|")), *published):
             taken = index.setdefault(normalise(spelling), row["name"])
             if taken != row["name"]:
                 raise InputError(f"models.csv gives {spelling!r} to both {taken} and {row['name']}")
