@@ -37,11 +37,9 @@ def frameworks() -> str:
     """How each family runs a step: one column for each family, one row for each figure of the file."""
     table = tomllib.loads((DATA / "frameworks.toml").read_text(encoding="utf-8"))
     fields = list(dict.fromkeys(field for row in table.values() for field in row if field not in ("match", "source")))
-    lines = [f"| | {' | '.join(table)} |", "|---|" + "---|" * len(table)]
-    for field in fields:
-        lines.append(f"| `{field}` | {' | '.join(_cell(row.get(field)) for row in table.values())} |")
-    lines += ["", *(f"- {name}: {row['source']}." for name, row in table.items())]
-    return "\n".join(lines)
+    rows = [f"| `{field}` | {' | '.join(_cell(row.get(field)) for row in table.values())} |" for field in fields]
+    sources = [f"- {name}: {row['source']}." for name, row in table.items()]
+    return "\n".join([f"| | {' | '.join(table)} |", "|---|" + "---|" * len(table), *rows, "", *sources])
 
 
 def _cell(value: object) -> str:
