@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from hypothesis import strategies as st
+
 from sublet.catalog.accelerator import Accelerator
 from sublet.catalog.offer import Offer
 from sublet.catalog.shape import Fabric
@@ -21,26 +23,26 @@ TODAY = date(2026, 8, 10)
 
 
 def chip(name, tflops=1000.0, memory=80e9, frameworks=("PyTorch", "JAX"), **other):
-    values = dict(
-        name=name,
-        vendor="Vendor",
-        family="Family",
-        launch=date(2022, 1, 1),
-        peak_flops={"bf16": tflops * 1e12},
-        memory_bytes=memory,
-        memory_bytes_per_s=3e12,
-        scale_up="NVLink",
-        topology="switch",
-        scale_up_bytes_per_s=450e9,
-        scale_up_domain=8,
-        scale_out_bytes_per_s=50e9,
-        tdp_watts=700.0,
-        die_mm2=800.0,
-        purchase_usd=30000.0,
-        frameworks=tuple(frameworks),
-        tpp=16000.0,
-        performance_density=19.0,
-    )
+    values = {
+        "name": name,
+        "vendor": "Vendor",
+        "family": "Family",
+        "launch": date(2022, 1, 1),
+        "peak_flops": {"bf16": tflops * 1e12},
+        "memory_bytes": memory,
+        "memory_bytes_per_s": 3e12,
+        "scale_up": "NVLink",
+        "topology": "switch",
+        "scale_up_bytes_per_s": 450e9,
+        "scale_up_domain": 8,
+        "scale_out_bytes_per_s": 50e9,
+        "tdp_watts": 700.0,
+        "die_mm2": 800.0,
+        "purchase_usd": 30000.0,
+        "frameworks": tuple(frameworks),
+        "tpp": 16000.0,
+        "performance_density": 19.0,
+    }
     return Accelerator(**{**values, **other})
 
 
@@ -132,7 +134,9 @@ def estimate(machine: Machine, *, calibrated=True) -> Estimate | Rejection:
     """40 % of peak, perfect scaling, P10 and P90 at -10 % and +20 %; chips under 20 GB do not fit."""
     if machine.accelerator.memory_bytes < 20e9:
         needed = 30e9 / machine.accelerator.memory_bytes
-        return Rejection(machine, f"memory: needs 30 GB, offers {machine.accelerator.memory_bytes / 1e9:.0f} GB", needed)
+        return Rejection(
+            machine, f"memory: needs 30 GB, offers {machine.accelerator.memory_bytes / 1e9:.0f} GB", needed
+        )
     run_s = FLOP / (0.4 * machine.accelerator.peak_flops["bf16"] * machine.count)
     steps = 1000.0
     step_s = run_s / steps
@@ -164,25 +168,25 @@ def plan(job, machines):
 def offer(provider="alpha", accelerator="Fast", price="2.00", **other) -> Offer:
     price = Decimal(price)
     count = other.pop("count", 8)
-    values = dict(
-        provider=provider,
-        shape="box8",
-        accelerator=accelerator,
-        accelerator_raw=accelerator or "either",
-        candidates=(),
-        count=count,
-        region="us-east-1",
-        zone=None,
-        market="on-demand",
-        price_per_node_hour=price * count,
-        price_per_accelerator_hour=price,
-        currency="USD",
-        minimum_accelerators=count,
-        vcpus=None,
-        memory_gib=None,
-        seen_at=TODAY,
-        source="feed:file.csv:1",
-    )
+    values = {
+        "provider": provider,
+        "shape": "box8",
+        "accelerator": accelerator,
+        "accelerator_raw": accelerator or "either",
+        "candidates": (),
+        "count": count,
+        "region": "us-east-1",
+        "zone": None,
+        "market": "on-demand",
+        "price_per_node_hour": price * count,
+        "price_per_accelerator_hour": price,
+        "currency": "USD",
+        "minimum_accelerators": count,
+        "vcpus": None,
+        "memory_gib": None,
+        "seen_at": TODAY,
+        "source": "feed:file.csv:1",
+    }
     return Offer(**{**values, **other})
 
 
@@ -192,6 +196,29 @@ def priced(offers, asked=None, as_of=TODAY, facts=FACTS, estimator=plan):
 
 def quotes(offers, asked=None, view="best", limit=0, **other):
     return select(priced(offers, asked, **other), view, limit).quotes
+
+
+PRICES = st.integers(50, 500).map(lambda cents: f"{cents / 100:.2f}")
+OFFERS = st.lists(
+    st.builds(
+        offer,
+        provider=st.sampled_from(["alpha", "beta", "gamma"]),
+        accelerator=st.sampled_from(["Fast", "Slow", "Small"]),
+        price=PRICES,
+        region=st.sampled_from([None, "us-east-1", "eu-west-1"]),
+        market=st.just("on-demand"),
+        currency=st.sampled_from(["USD", "USD", "USD", "CNY"]),
+        flags=st.sampled_from([(), (), (), ("placeholder",), ("listed-only",)]),
+        seen_at=st.sampled_from([TODAY, date(2026, 8, 1), date(2024, 5, 1)]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def essence(quote):
+    o = quote.offer
+    return (quote.rank, quote.accelerator, quote.count, o.provider, o.region, str(o.price_per_node_hour), quote.pareto)
 
 
 __all__ = [name for name in dir() if not name.startswith("_")] + ["replace"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from sublet.catalog.accelerator import Accelerator
 from sublet.catalog.offer import Offer
+from sublet.catalog.shape import Fabric
 from sublet.errors import InputError
 from sublet.estimate.result import Estimate, Machine, Rejection
 from sublet.quote import filters, pricing
@@ -85,13 +86,14 @@ def compare(
         raise InputError(f"count {count} is not a number of accelerators: give 1 or more")
     chips = _chips(spellings, facts)
     fabrics = {chip.name: facts.fabric(chip, None, None, None) for chip in chips}
+    known = {name: chip for name in facts.known() if (chip := facts.accelerator(name)) is not None}
     contenders: dict[tuple[str, str], Contender] = {}
     for precision in precisions or (job.precision,):
         asked = replace(job, precision=precision)
         refused = {chip.name: _refusal(chip, asked, facts, as_of) for chip in chips}
         able = [chip for chip in chips if not refused[chip.name]]
         machines = [Machine(chip, fabrics[chip.name], count) for chip in able]
-        wider = {chip.name: wide for chip in able if (wide := _with_full_links(chip, fabrics, facts, count))}
+        wider = {chip.name: wide for chip in able if (wide := _with_full_links(chip, fabrics[chip.name], known, count))}
         results = list(plan(asked, [*machines, *(machine for _, machine in wider.values())]))
         full = dict(zip(wider, results[len(machines) :], strict=True))
         of_chip = {chip.name: result for chip, result in zip(able, results[: len(machines)], strict=True)}
@@ -158,14 +160,12 @@ def _refusal(chip: Accelerator, job: TrainingJob, facts: Facts, as_of: date) -> 
 
 
 def _with_full_links(
-    chip: Accelerator, fabrics: Mapping[str, object], facts: Facts, count: int
+    chip: Accelerator, fabric: Fabric, known: Mapping[str, Accelerator], count: int
 ) -> tuple[Accelerator, Machine] | None:
     """The sibling with full links, and the chip's own machine with only those links put in."""
-    known = {name: other for name in facts.known() if (other := facts.accelerator(name)) is not None}
     sibling = sibling_with_full_links(chip, known)
     if sibling is None or not sibling.scale_up_bytes_per_s or not chip.scale_up_bytes_per_s:
         return None
-    fabric = facts.fabric(chip, None, None, None)
     factor = sibling.scale_up_bytes_per_s / chip.scale_up_bytes_per_s
     wide = replace(fabric, scale_up_bytes_per_s=fabric.scale_up_bytes_per_s * factor)
     return sibling, Machine(replace(chip, scale_up_bytes_per_s=sibling.scale_up_bytes_per_s), wide, count)

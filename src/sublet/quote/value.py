@@ -81,9 +81,9 @@ class Quote:
 class Rejected:
     """Why offers were left out: one reason for one accelerator.
 
-    `kind` is "framework", "memory", "precision", "layout", "export", "minimum-size", "count", "accelerator", "provider",
-    "region", "market", "deadline", "budget", "data" or "price". `miss` is how many times over the limit the nearest
-    came (1.2: a fifth too much), where that can be said.
+    `kind` is "framework", "memory", "precision", "layout", "export", "minimum-size", "count", "accelerator",
+    "provider", "region", "market", "deadline", "budget", "data" or "price". `miss` is how many times over the limit
+    the nearest came (1.2: a fifth too much), where that can be said.
     """
 
     accelerator: str
