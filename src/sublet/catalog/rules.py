@@ -108,3 +108,26 @@ def gcp_hosts() -> dict[tuple[str, int], tuple[str, ...]]:
         key = (row["accelerator"], int(row["count"]))
         hosts[key] = (*hosts.get(key, ()), row["host"])
     return hosts
+
+
+@lru_cache(maxsize=1)
+def _counts() -> tuple[tuple[str, re.Pattern[str], int], ...]:
+    return tuple(
+        (row["provider"], re.compile(row["pattern"]), int(row["count"] or 0))
+        for row in read_data("instance_counts.csv")
+    )
+
+
+@lru_cache(maxsize=8192)
+def accelerators_in(provider: str, shape: str) -> int | None:
+    """Accelerators in one instance of a type, None where the data does not know it."""
+    for owner, pattern, count in _counts():
+        if owner == provider and (found := pattern.fullmatch(shape)):
+            return count or int(found[1])
+    return None
+
+
+@lru_cache(maxsize=1)
+def thresholds() -> dict[str, float]:
+    """The limits that quality flags are set by (quality.csv says what each means)."""
+    return {row["name"]: float(row["value"]) for row in read_data("quality.csv")}

@@ -138,9 +138,9 @@ def build(draft: Draft) -> Built:
             refused.append((i, "no-provider", "no provider is named: say which with --provider"))
         elif kind == "none":
             refused.append((i, "no-accelerator", "neither the row nor its instance type names an accelerator"))
-        elif kind == "slice" or share < 1 or 0 < count < 1:
+        elif kind == "slice" or share < 1 or (0 < count < 1 and not draft.per_accelerator):
             parts.append(i)
-        elif count < 1 or count != int(count):
+        elif not draft.per_accelerator and (count < 1 or count != int(count)):
             refused.append((i, "bad-count", f'"{_at(draft.count, i)}" is no number of accelerators'))
         else:
             alive.append(i)
@@ -189,7 +189,7 @@ def _meaning(raw: str, provider: str, shape: str, memory: str, interconnect: str
     if hinted and (np.isnan(stated) or (stated == 1 and raw.casefold().startswith("tpu"))):
         stated = hinted  # a TPU row counts slices, the name counts chips
     elif np.isnan(stated) and not count:
-        stated = 1.0
+        stated = float(rules.accelerators_in(rules.provider_id(provider), shape) or (0 if shape else 1))
     names = (means.accelerator or "", "" if means.accelerator else "|".join(means.candidates))
     return stated if not np.isnan(stated) else 0.0, means.share, means.kind, names
 

@@ -65,7 +65,10 @@ def load(sheet: Sheet, context: Context) -> Loaded:
             verified=context.when.first,
             provider=context.provider or of("vendor" if serverless else "cloud"),
             market="serverless" if serverless else market,
-            shape=of("name"),
+            shape=[
+                shape_name(cloud, name)
+                for cloud, name in zip(of("vendor" if serverless else "cloud"), of("name"), strict=True)
+            ],
             raw=of("gputype"),
             count=[count[row] for row in chosen],
             vcpus=of("vcpus"),
@@ -76,6 +79,13 @@ def load(sheet: Sheet, context: Context) -> Loaded:
         )
         drafts.append((draft, build(draft)))
     return settle(sheet, FORM, drafts)
+
+
+def shape_name(cloud: str, name: str) -> str:
+    """The instance type in the provider's own spelling: Azure's "NC24ads A100 v4" is Standard_NC24ads_A100_v4."""
+    if name and cloud.casefold() == "azure" and not name.startswith(("Standard", "Basic")):
+        return f"Standard_{name.replace(' ', '_')}"
+    return name
 
 
 def _undated(context: Context) -> int:

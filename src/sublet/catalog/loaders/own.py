@@ -67,7 +67,7 @@ def load(sheet: Sheet, context: Context) -> Loaded:
             market=[cell or "on-demand" for cell in of("market")],
             shape=of("shape"),
             raw=of("accelerator"),
-            count=of("count"),
+            count=[cell or "1" for cell in of("count")],
             minimum=[
                 cell or (count or "1" if by_one else "")
                 for cell, count in zip(of("minimumaccelerators"), of("count"), strict=True)
