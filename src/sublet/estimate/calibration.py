@@ -41,13 +41,17 @@ class Case:
         """Canonical name of the chip."""
         return self.accelerator.name
 
+    @property
+    def software(self) -> str:
+        """The framework family without its variant: "PyTorch" of "PyTorch-FSDP"."""
+        return self.family.split("-")[0]
+
 
 def effect_names(case: Case) -> dict[str, tuple[str, ...]]:
     """The effects that add up to each coefficient's log efficiency."""
     family, chip, kind = case.family, case.chip, case.accelerator.family
-    era = family.split("-")[0]
     shared = (
-        f"software:{era}",
+        f"software:{case.software}",
         f"framework:{family}",
         f"stack:{case.stack}",
         f"family:{kind}",
@@ -72,6 +76,10 @@ class Priors:
     matmul: Mapping[str, float]  # chip -> achieved share of the matmul peak, or chip|precision
     matmul_family: Mapping[str, float]  # the same, mean of the family
     matmul_default: float
+    attention_family: Mapping[str, float]  # published attention rate over the peak, by family
+    attention_default: float
+    software: Mapping[str, Mapping[str, float]]  # software -> coefficient -> log of its kernels' rate over the usual
+    format: Mapping[str, Mapping[str, float]]  # number format -> coefficient -> log of what recipes lose
     residual: float  # standard deviation of what no effect explains
 
     def sd(self, effect: str) -> float:
@@ -80,8 +88,11 @@ class Priors:
         return self.spread[coefficient][rest.split(":", 1)[0]]
 
     def mean(self, coefficient: str, case: Case) -> float:
-        """Prior mean of a coefficient's log efficiency; matrix multiplication leans on the achievable matmul rate."""
-        mean = self.base[coefficient]
+        """Prior mean of a coefficient's log efficiency, from the published rate of matrix and attention kernels."""
+        mean = self.base[coefficient] + self.software.get(case.software, {}).get(coefficient, 0.0)
+        mean += self.format.get(case.precision, {}).get(coefficient, 0.0)
+        if coefficient == "attention":
+            return mean + float(np.log(self.attention_family.get(case.accelerator.family, self.attention_default)))
         if coefficient != "gemm":
             return mean
         for key in (f"{case.chip}|{case.precision}", case.chip):
@@ -209,6 +220,10 @@ def shipped_priors() -> Priors:
         matmul=document["matmul"],
         matmul_family=document["matmul_family"],
         matmul_default=document["matmul_default"],
+        attention_family=document["attention_family"],
+        attention_default=document["attention_default"],
+        software=document["software"],
+        format=document["format"],
         residual=document["residual"],
     )
 

@@ -26,17 +26,17 @@ def rate(size: Array, stride: Array, machine: MachineArrays, physics: Physics) -
     return np.asarray(np.where(near >= size, link, pooled))
 
 
-def latency(size: Array, stride: Array, machine: MachineArrays) -> Array:
-    """Start-up seconds of one collective: a tree inside the domain and a tree across domains."""
+def latency(size: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:
+    """Start-up seconds of one collective: its launch, a tree inside the domain and a tree across domains."""
     near = ranks_per_domain(size, stride, machine)
     far = np.ceil(size / near)
-    return np.asarray(np.log2(near) * machine.link_latency + np.log2(far) * machine.nic_latency)
+    return physics.collective_s + np.log2(near) * machine.link_latency + np.log2(far) * machine.nic_latency
 
 
 def gather(volume: Array, size: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:
     """All-gather to (or reduce-scatter from) `volume` bytes on every rank of the group."""
     share = (size - 1) / size
-    return share * volume / rate(size, stride, machine, physics) + latency(size, stride, machine)
+    return share * volume / rate(size, stride, machine, physics) + latency(size, stride, machine, physics)
 
 
 def all_reduce(volume: Array, size: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:
@@ -51,7 +51,7 @@ def all_to_all(volume: Array, size: Array, stride: Array, machine: MachineArrays
     near_bytes = volume * (near - 1) / size
     across = far_bytes / (machine.nic * physics.nic_efficiency)
     within = near_bytes / (physics.link_efficiency * machine.link)
-    return np.maximum(across, within) + latency(size, stride, machine)
+    return np.maximum(across, within) + latency(size, stride, machine, physics)
 
 
 def send(volume: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:

@@ -107,7 +107,7 @@ def data_parallel(
     )
     across = np.where(
         group < ranks,
-        collectives.all_reduce(trainable * weights / group, ranks / group, stride * group, machine, physics),
+        collectives.all_reduce(trainable * weights * (machine.gradient_bytes / width) / group, ranks / group, stride * group, machine, physics),
         0.0,
     )
     sharded = sharded + exposed(across, backward, machine.overlap_dp, physics)

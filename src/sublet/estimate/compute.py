@@ -1,5 +1,6 @@
 """Time of the computation on one rank: matrix multiplications, attention, elementwise work, logits, launches.
 
+
 Every matrix multiplication costs its FLOP at the calibrated rate plus its operand bytes at the memory rate: the sum is
 a soft roofline whose efficiency falls with size, by the chip's own ratio of FLOP to bytes. All times are for ONE
 microbatch and ONE layer unless the name says otherwise. Source: docs/method.md, "Computation".
@@ -25,17 +26,16 @@ class LayerTime:
     attention_backward: Array
     elementwise_forward: Array
     elementwise_backward: Array
-    launch_forward: Array
 
     @property
     def forward(self) -> Array:
         """Forward time."""
-        return self.gemm_forward + self.attention_forward + self.elementwise_forward + self.launch_forward
+        return self.gemm_forward + self.attention_forward + self.elementwise_forward
 
     @property
     def backward(self) -> Array:
         """Backward time without recomputation."""
-        return self.gemm_backward + self.attention_backward + self.elementwise_backward + 2 * self.launch_forward
+        return self.gemm_backward + self.attention_backward + self.elementwise_backward
 
 
 def tokens_per_rank(work: WorkloadArrays, lay: Layouts) -> Array:
@@ -75,8 +75,9 @@ def layer_time(
     )
     flop, bytes_ = dense_flop + expert_flop, dense_bytes + expert_bytes
     gemm_forward = _gemm_seconds(flop, bytes_, machine)
-    passes = 1 + work.weight_gradients
-    gemm_backward = passes * gemm_forward
+    wide = _gemm_seconds(flop * machine.peak / machine.peak_attention, 2 * bytes_ / element, machine)
+    gradient = np.where(work.wide_gradients > 0, wide, gemm_forward)
+    gemm_backward = gemm_forward + work.weight_gradients * gradient
 
     # attention: score and value products over the keys that the mask leaves
     keys = work.keys + physics.diagonal_keys
@@ -99,9 +100,8 @@ def layer_time(
     quantised = 2 * work.hidden + work.value_width / lay.tp + ffn_width / lay.tp
     cast = work.low_precision * physics.quantise_bytes * quantised
     whole = (physics.norm_bytes * work.hidden) / np.where(opt.sequence_parallel > 0, lay.tp, 1.0)
-    moved = tokens * (machine.elementwise * (whole + split / lay.tp) + routing + cast)
+    moved = tokens * (machine.elementwise * (whole + split / lay.tp + cast) + routing)
     elementwise_forward = moved / (machine.memory_rate * machine.memory)
-    launch = physics.kernels_per_layer * machine.launch * np.ones_like(tokens)
     return LayerTime(
         gemm_forward=gemm_forward,
         gemm_backward=gemm_backward,
@@ -109,8 +109,14 @@ def layer_time(
         attention_backward=attention_backward,
         elementwise_forward=elementwise_forward,
         elementwise_backward=2 * elementwise_forward,
-        launch_forward=launch,
     )
+
+
+def host_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> Array:
+    """Seconds that the host needs to launch one microbatch of the mean layer, forward, backward and recomputation."""
+    experts = expert_share(work) * physics.kernels_per_expert * work.experts / lay.ep
+    passes = 3 + opt.full_recompute
+    return np.asarray(passes * (physics.kernels_per_layer + experts) * machine.launch)
 
 
 def recompute_time(layer: LayerTime, work: WorkloadArrays, machine: MachineArrays, opt: Options) -> Array:
@@ -143,7 +149,8 @@ def weight_time(stage_params: Array, machine: MachineArrays, work: WorkloadArray
     """Memory traffic per microbatch that grows with the weights: accumulating gradients, copying gathered weights."""
     accumulate = physics.accumulate_bytes * work.weight_gradients
     gather = np.where(opt.zero >= 3, physics.gather_bytes, 0.0)
-    return np.asarray(stage_params * (accumulate + gather) / (machine.memory_rate * machine.memory))
+    moved = machine.weight_traffic * stage_params * (accumulate + gather)
+    return np.asarray(moved / (machine.memory_rate * machine.memory))
 
 
 def optimizer_time(local_params: Array, machine: MachineArrays, opt: Options, physics: Physics) -> Array:

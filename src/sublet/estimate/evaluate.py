@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sublet.estimate import communication
-from sublet.estimate.compute import layer_time, logits_time, optimizer_time, recompute_time, weight_time
+from sublet.estimate.compute import host_time, layer_time, logits_time, optimizer_time, recompute_time, weight_time
 from sublet.estimate.inputs import Array, Layouts, MachineArrays, Options, WorkloadArrays
 from sublet.estimate.memory import MemoryBytes, memory_bytes, sharding_ranks, stage_params
 from sublet.estimate.physics import Physics
@@ -61,7 +61,11 @@ def step_time(
     weights = weight_time(held.dense + held.expert, machine, work, opt, physics)
     per_stage = work.layers / lay.pp
     computed = layer.forward + layer.backward
-    mean_layer = computed + again + tp + cp + ep
+    busy = computed + again + tp + cp + ep
+    # the device waits for the host where launching takes longer than running: a smooth maximum of the two
+    host = host_time(work, machine, lay, opt, physics)
+    idle = (busy**4 + host**4) ** 0.25 - busy
+    mean_layer = busy + idle
     logits = logits_time(work, machine, lay, physics)
     even = np.abs(per_stage - np.round(per_stage)) < 1e-6
     on_last = np.where(even, logits, logits / lay.pp)  # uneven layers are placed to balance the tables
@@ -81,7 +85,7 @@ def step_time(
     split = np.where(opt.zero >= 3, group, np.where(opt.zero >= 1, ranks, 1.0))
     local = trainable * (held.dense / split + held.expert / np.maximum(split / lay.ep, 1.0))
     optimizer = optimizer_time(local, machine, opt, physics)
-    doublings = np.log2(np.maximum(lay.chips / machine.node, 1.0))
+    doublings = np.log2(np.maximum(lay.chips / np.maximum(machine.node, machine.domain), 1.0))
     wait = 1 + physics.straggler * doublings
     base = steady + fill + hops + dp + optimizer + physics.step_overhead_s
     step = base * wait
@@ -92,7 +96,7 @@ def step_time(
         "matrix multiplication": times * (layer.gemm_forward + layer.gemm_backward),
         "attention": times * (layer.attention_forward + layer.attention_backward),
         "elementwise": times * (layer.elementwise_forward + layer.elementwise_backward),
-        "kernel launches": times * 3 * layer.launch_forward,
+        "kernel launches": times * idle,
         "recomputation": times * again,
         "weight traffic": micro * weights,
         "logits and loss": micro * on_last,

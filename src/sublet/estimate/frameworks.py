@@ -11,7 +11,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Framework:
-    """One family; byte figures are per parameter, shares between 0 and 1, `launch_s` seconds per kernel."""
+    """One family; byte figures are per parameter, shares between 0 and 1, `launch_s` host seconds per kernel launched."""
 
     name: str
     match: tuple[str, ...]
@@ -20,6 +20,7 @@ class Framework:
     overlap_dp: float
     elementwise: float
     operand_traffic: float
+    weight_traffic: float
     drops_last: bool
     activations: float
     launch_s: float

@@ -54,6 +54,7 @@ class WorkloadArrays:
     adapter_params: Array  # of LoRA, all layers
     fused_attention: Array  # 1.0 with a flash-type kernel
     gemm_bytes: Array  # bytes of one element in the matrix multiplications
+    wide_gradients: Array  # 1.0 where weight gradients are multiplied in 16 bits although the rest is in 8
     low_precision: Array  # 1.0 where the matrices are multiplied in 8 bits or fewer
 
 
@@ -80,9 +81,10 @@ class MachineArrays:
     overlap_dp: Array  # share of the compute window that data-parallel traffic may use
     elementwise: Array  # elementwise traffic over that of unfused kernels
     operand_traffic: Array  # share of matrix operand bytes not hidden behind the multiplication
+    weight_traffic: Array  # traffic of gathered weights and accumulated gradients over the plain count
     drops_last: Array  # 1.0 where recomputation skips a layer's last matrix
     activations: Array  # bytes kept for the backward pass over the plain count
-    launch: Array  # seconds lost per kernel
+    launch: Array  # host seconds to launch one kernel
     optimizer_bytes: Array  # master weights and moments, bytes per trainable parameter
     weight_bytes: Array  # resident weights, bytes per parameter
     gradient_bytes: Array  # resident gradients, bytes per trainable parameter
@@ -224,6 +226,7 @@ def workload_arrays(job: TrainingJob, *, fused_attention: bool = True) -> Worklo
         "adapter_params": adapters,
         "fused_attention": float(fused_attention),
         "gemm_bytes": ELEMENT_BYTES[job.precision],
+        "wide_gradients": float(job.precision == "int8"),  # accurate quantized training: arXiv 2105.03536 and AQT
         "low_precision": float(job.precision in ("fp8", "int8", "fp4")),
     }
     return WorkloadArrays(**{name: np.asarray(float(value)) for name, value in values.items()})

@@ -15,7 +15,7 @@ from sublet.workload.job import Layout, TrainingJob
 
 SHARDINGS = ("ddp", "zero1", "zero2", "zero3", "hsdp")
 _ZERO = {"ddp": (0.0, 0.0), "zero1": (1.0, 0.0), "zero2": (2.0, 0.0), "zero3": (3.0, 0.0), "hsdp": (3.0, 1.0)}
-RECOMPUTE_SHARES = (0.25, 0.5, 0.75)  # of the layers, between none and full, in an exhaustive search
+RECOMPUTE_SHARES = (0.25, 0.5, 0.75)  # of the layers, between none and full
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def option_axes(stated: Layout, *, fused_attention: bool, exhaustive: bool, grou
     if stated.recompute is not None:
         recompute: tuple[tuple[float, float], ...] = (named[stated.recompute],)
     else:
-        partial = tuple((share, 0.0) for share in RECOMPUTE_SHARES) if exhaustive else ()
+        partial = tuple((share, 0.0) for share in RECOMPUTE_SHARES)
         # a fused kernel makes selective recomputation the same as none
         middle = () if fused_attention and not exhaustive else (named["selective"],)
         recompute = (named["none"], *middle, *partial, named["full"])
@@ -108,7 +108,9 @@ def enumerate_layouts(
     if stated.pp:
         pps = [stated.pp]
     else:
-        pps = [p for p in divisors(model.layers) if p <= 64 or exhaustive] if pipeline else [1]
+        # tables may count as layers: 126 layers and two tables on 8 or 16 stages
+        both = {*divisors(model.layers), *(p for p in divisors(model.layers + 2) if p & (p - 1) == 0)}
+        pps = [p for p in sorted(both) if p <= 64 or exhaustive] if pipeline else [1]
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     for tp in tps:
         for cp in cps:
@@ -119,7 +121,7 @@ def enumerate_layouts(
                 if (stated.dp and dp != stated.dp) or dp > job.global_batch:
                     continue
                 for ep in _expert_degrees(job, dp * cp):
-                    for vp in _virtual_stages(model.layers, pp, stated.vp, exhaustive):
+                    for vp in _virtual_stages(model.layers, pp, stated.vp):
                         for micro in _batch_splits(job.global_batch / dp, stated.micro_batch, exhaustive):
                             rows.append((tp, cp, pp, vp, ep, dp, micro))
     table = np.array(rows, dtype=float).reshape(-1, 7)
@@ -135,15 +137,13 @@ def _expert_degrees(job: TrainingJob, ranks: int) -> list[int]:
     return [d for d in divisors(experts.count) if ranks % d == 0 and d <= 64]
 
 
-def _virtual_stages(layers: int, pp: int, stated: int | None, exhaustive: bool) -> list[int]:
+def _virtual_stages(layers: int, pp: int, stated: int | None) -> list[int]:
     if pp == 1:
         return [1]
     if stated:
         return [stated]
-    if layers % pp:
-        return [1]
-    chunks = divisors(layers // pp)
-    return chunks if exhaustive else [v for v in chunks if v <= 6]
+    per_stage = layers / pp if layers % pp == 0 else (layers + 2) / pp
+    return divisors(int(per_stage)) if per_stage == int(per_stage) else [1]
 
 
 def concatenate(parts: list[Layouts]) -> Layouts:

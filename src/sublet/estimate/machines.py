@@ -63,6 +63,7 @@ def machine_arrays(
         "overlap_dp": framework.overlap_dp,
         "elementwise": framework.elementwise,
         "operand_traffic": framework.operand_traffic,
+        "weight_traffic": framework.weight_traffic,
         "drops_last": framework.drops_last,
         "activations": framework.activations,
         "launch": framework.launch_s,

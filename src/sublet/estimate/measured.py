@@ -56,7 +56,7 @@ class MeasuredRun:
     memory_gb: float | None  # of one chip, as the row states it
     grad_accum: int | None  # microbatches per step and data-parallel rank, where stated
     fsdp_group: int | None  # data-parallel ranks that hold one sharded copy of the model
-    recompute_share: float | None  # recomputed part of the forward pass, where the row's utilisations tell
+    recompute_share: float | None  # part of the forward FLOP done again, where utilisations or policy tell
     activations_offloaded: bool
     gradient_precision: str  # in which gradients are reduced: "fp32", "bf16"; "" not stated
     slices: int  # separate scale-up fabrics (TPU slices) that the job spans

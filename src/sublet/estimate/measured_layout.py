@@ -7,9 +7,12 @@ in a sentence, and what cannot be known stays None, for the search to choose.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sublet.estimate.rows import Row, reading
+from sublet.workload.flops import attention_flop_per_token
 from sublet.workload.job import Layout
 from sublet.workload.model import Model
 
@@ -24,7 +27,7 @@ class StatedLayout:
     layout: Layout
     grad_accum: int | None  # microbatches per step and data-parallel rank
     fsdp_group: int | None  # data-parallel ranks that hold one sharded copy of the model
-    recompute_share: float | None  # recomputed part of the forward pass, 0-1, where hardware and model FLOP are stated
+    recompute_share: float | None  # part of the forward FLOP done again, 0-1, where utilisations or policy tell
     activations_offloaded: bool  # saved activations go to host memory
     assumptions: tuple[str, ...]
 
@@ -59,6 +62,9 @@ def layout_of(
     if kind in ("zero3", "hsdp") and group is not None and dp is not None:
         kind = "hsdp" if group < dp else "zero3"
     recompute, share = _recompute(row)
+    remat = _remat(row) if family == "JAX" else None
+    if remat is not None:
+        recompute, share = "full", _computed_again(model, row.whole("seq_len") or model.context, remat["again"])
     experts = model.experts is not None
     layout = Layout(
         tp=degrees.tp,
@@ -74,6 +80,7 @@ def layout_of(
         offload=True if re.search(r"(optimizer|zero)[- ]?offload|cpu[- ]offload", _prose(row)) else None,
     )
     offloaded = bool(re.search(r"offload", row.text("activation_checkpointing"), re.IGNORECASE))
+    offloaded = offloaded or (remat is not None and bool(remat["offloads"]))
     return StatedLayout(layout, accumulation, group, share, offloaded, tuple(said))
 
 
@@ -176,11 +183,7 @@ def _recompute(row: Row) -> tuple[str | None, float | None]:
     text = row.text("activation_checkpointing").lower()
     mfu, hfu = row.positive("mfu"), row.positive("hfu")
     share = min(max(3 * (hfu / mfu - 1), 0.0), 1.0) if mfu is not None and hfu is not None else None
-    if not text:
-        return None, share
-    if re.search(r"qkv|decoder_layer_input", text):
-        return "full", share
-    if re.search(r"custom", text):
+    if not text or "custom" in text:
         return None, share
     if re.search(r"attention|minimal|save_dot|dots", text):
         return "selective", share
@@ -193,6 +196,31 @@ def _recompute(row: Row) -> tuple[str | None, float | None]:
     if re.search(r"full|block|layer|yes|true|remat|on\b|checkpoint|uniform", text):
         return "full", share
     return None, share
+
+
+def _remat(row: Row) -> Mapping[str, Any] | None:
+    """The known rematerialisation policy that the row names, if it is one that recomputes products."""
+    text = row.text("activation_checkpointing").lower()
+    if not text or "minimal" in text:
+        return None
+    return next((rule for rule in reading()["jax_remat"] if re.search(rule["pattern"], text)), None)
+
+
+def _computed_again(model: Model, sequence: int, names: Sequence[str]) -> float:
+    """Share of a layer's forward FLOP that the products in `names` are; the experts visited count as the dense one."""
+    queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    ffn = model.ffn_hidden if model.experts is None else model.experts.active * model.experts.ffn_hidden
+    products = {
+        "q": model.hidden * queries,
+        "k": model.hidden * keys,
+        "v": model.hidden * keys,
+        "o": queries * model.hidden,
+        "gate": model.hidden * ffn if model.gated else 0,
+        "up": model.hidden * ffn,
+        "down": model.hidden * ffn,
+        "attention": attention_flop_per_token(model, max(sequence, 1)) / (2 * model.layers),
+    }
+    return sum(products[name] for name in names) / sum(products.values())
 
 
 def _sequence_parallel(row: Row, tp: int | None) -> bool | None:

@@ -36,6 +36,8 @@ class Physics:
     edge_limit: float
     accumulate_bytes: float
     gather_bytes: float
+    kernels_per_expert: float
+    collective_s: float
 
 
 @cache

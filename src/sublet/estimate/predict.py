@@ -25,6 +25,9 @@ from sublet.estimate.plan import choose
 from sublet.estimate.result import Interval
 
 
+PURE_SHARE = 0.77  # elementwise bytes of pure bf16 over those of autocast, whose norms read and write 4-byte elements
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What the estimator says of one run."""
@@ -49,7 +52,11 @@ class Stacked:
 
 def framework_of_run(run: MeasuredRun) -> Framework:
     """The run's framework family; one of before fused attention kernels is a family of its own where known."""
-    family = family_of(run.framework_family)
+    compiled = "-compile" if "compile" in run.framework.lower() and run.framework_family == "PyTorch-FSDP" else ""
+    family = family_of(run.framework_family + compiled)
+    if run.gradient_precision == "bf16" and family.name == "PyTorch-FSDP":
+        # no autocast: norms and residuals stay in two bytes, gradients too
+        family = replace(family, elementwise=PURE_SHARE * family.elementwise, gradient_bytes=2.0)
     if run.fused_attention:
         return family
     older = family_of(f"{run.framework_family}-unfused")
@@ -91,8 +98,6 @@ def stacked(runs: Sequence[MeasuredRun], choices: Sequence[Choice], calibration:
         case = case_of(run)
         works.append(workload_arrays(run.job, fused_attention=framework.fused_attention))
         host = machine_arrays(run.machine, run.job, framework, calibration, constants, stack=case.stack)
-        if run.gradient_precision == "bf16":
-            host = replace(host, gradient_bytes=np.asarray(2.0))
         hosts.append(host)
         cases.append(case)
     return Stacked(
