@@ -253,7 +253,7 @@ def test_sharding_in_prose(read, text, kind):
         ("none", "none"),
         ("selective (attention) + sequence parallelism", "selective"),
         ("minimal_with_context", "selective"),
-        ("MaxText remat_policy=custom", None),
+        ("MaxText remat_policy=custom", None),  # of another framework: unknown
         ("", None),
     ],
 )
@@ -266,6 +266,19 @@ def test_how_many_layers_are_recomputed_from_the_two_utilisations(read):
     assert part.job.layout.recompute is None
     assert part.recompute_share == pytest.approx(0.393, abs=0.01)
     assert read(activation_checkpointing="selective", mfu="0.55", hfu="0.74").job.layout.recompute == "full"
+
+
+@pytest.mark.parametrize(
+    ("policy", "again", "offloaded"),
+    [("full", 165.7, False), ("qkv_proj offloaded", 115.4, True), ("MaxText remat_policy=custom", 98.6, True)],
+)
+def test_a_policy_of_maxtext_says_what_is_computed_again(read, policy, again, offloaded):
+    # millions of multiplications of a layer and token: 67.1 in four projections of 4096^2, 8.4 in attention over
+    # 1,024 keys in the mean, 135.3 in three products of 4096 x 11008, the last of which is never needed again
+    run = read(**TPU, activation_checkpointing=policy)
+    assert run.job.layout.recompute == "full"
+    assert run.recompute_share == pytest.approx(again / 210.8, rel=1e-2)
+    assert run.activations_offloaded is offloaded
 
 
 def test_a_group_smaller_than_the_ranks_is_hybrid_sharding(read):
