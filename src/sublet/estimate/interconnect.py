@@ -89,7 +89,7 @@ def _node(system: str, accelerator: Accelerator, fabric: Fabric, count: int) -> 
 def _domain(text: str, system: str, fabric: Fabric, node: int, count: int, slices: int | None) -> int:
     """Chips that the scale-up network reaches: the slice, the rack, the bridge or the node that the prose names."""
     if fabric.topology.startswith("torus"):
-        return max(count // (slices or slices_of(system, count)), 1)
+        return max(min(count // (slices or slices_of(system, count)), fabric.domain), 1)
     rack = re.search(r"nvl-?(\d+)", f"{text} {system}", re.IGNORECASE)
     if rack is not None and int(rack.group(1)) >= node:
         return int(rack.group(1))
