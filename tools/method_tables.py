@@ -49,22 +49,36 @@ def _cell(value: object) -> str:
 
 
 def priors() -> str:
-    """Base efficiencies and the standard deviations of the effects."""
+    """Base efficiencies, published kernel rates and the standard deviations of the effects."""
     document = json.loads((DATA / "priors.json").read_text(encoding="utf-8"))
     kinds = list(next(iter(document["spread"].values())))
     rows = [
         f"| {name} | {document['base'][name]:g} | " + " | ".join(f"{spread[kind]:g}" for kind in kinds) + " |"
         for name, spread in document["spread"].items()
     ]
-    table = [
-        f"| log efficiency | base | {' | '.join(kinds)} |",
-        "|---|" + "---|" * (len(kinds) + 1),
-        *rows,
-        "",
+    parts = [
+        "Logarithm of each efficiency: what is added to the published kernel rate, and the standard deviation of each effect.",
+        "\n".join([f"| | base | {' | '.join(kinds)} |", "|---|" + "---|" * (len(kinds) + 1), *rows]),
         f"What no effect explains: {document['residual']:g} of the logarithm of the step time, "
         "before a family has rows of its own.",
+        f"Achieved share of the matrix peak, by chip (and number format): {_shares(document['matmul'])}. "
+        f"By family where a chip is not listed: {_shares(document['matmul_family'])}; "
+        f"else {document['matmul_default']:g}.",
+        f"Share of the peak that fused attention reaches, by family: {_shares(document['attention_family'])}; "
+        f"else {document['attention_default']:g}.",
     ]
-    return "\n".join(table)
+    for key, what in (("software", "software's kernels"), ("format", "number format")):
+        shifts = [
+            f"{name} {coefficient} {value:+g}"
+            for name, of in document[key].items()
+            for coefficient, value in of.items()
+        ]
+        parts.append(f"Added to the logarithm for the {what}: {', '.join(shifts)}.")
+    return "\n\n".join(parts)
+
+
+def _shares(of: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('|', ' ')} {value:g}" for name, value in of.items())
 
 
 PARTS = {"constants": constants, "goodput": goodput, "frameworks": frameworks, "priors": priors}

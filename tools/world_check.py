@@ -75,12 +75,12 @@ def table(answers: list[tuple[Case, Estimate]]) -> str:
             f"| {days.p50:.1f} ({days.p10:.1f}-{days.p90:.1f}) | {published} | {difference} "
             f"| {found.tokens_per_s / COUNT:,.0f} | {found.mfu:.1%} | {cost} | {found.calibration} |"
         )
-    days = {(case.chip, case.precision): found.run_s.p50 for case, found in answers}
-    slow = days["A100 SXM 40GB", "bf16"]
+    run_s = {(case.chip, case.precision): found.run_s.p50 for case, found in answers}
+    slow = run_s["A100 SXM 40GB", "bf16"]
     lines += [
         "",
-        f"H100 over A100 40 GB at equal count: {slow / days['H100 SXM', 'fp8']:.2f} times in fp8, "
-        f"{slow / days['H100 SXM', 'bf16']:.2f} times in bf16; published: {28.3 / 11.6:.2f} times, fp8 against bf16.",
+        f"H100 over A100 40 GB at equal count: {slow / run_s['H100 SXM', 'fp8']:.2f} times in fp8, "
+        f"{slow / run_s['H100 SXM', 'bf16']:.2f} times in bf16; published: {28.3 / 11.6:.2f} times, fp8 against bf16.",
     ]
     return "\n".join(lines)
 
