@@ -57,7 +57,7 @@ def priors() -> str:
         for name, spread in document["spread"].items()
     ]
     parts = [
-        "Logarithm of each efficiency: what is added to the published kernel rate, and the standard deviation of each effect.",
+        "Logarithm of each efficiency: what is added to the published kernel rate, and the spread of each effect.",
         "\n".join([f"| | base | {' | '.join(kinds)} |", "|---|" + "---|" * (len(kinds) + 1), *rows]),
         f"What no effect explains: {document['residual']:g} of the logarithm of the step time, "
         "before a family has rows of its own.",
