@@ -29,25 +29,63 @@ def judged(table: OfferTable, today: int) -> OfferTable:
     flags = table.ints("flags")
     stale = today - table.ints("verified") > limit["stale_days"]
     flags = flags | np.where(stale, BIT["stale"], 0)
-    ratio = to_median(table, ~stale)
-    flags |= np.where(ratio < limit["placeholder_below"], BIT["placeholder"], 0)
-    flags |= np.where((ratio >= limit["placeholder_below"]) & (ratio < limit["low_below"]), BIT["outlier-low"], 0)
+    epoch = np.where(stale, table.ints("verified") // int(limit["stale_days"]), -1)
+    group = _groups(table, epoch)
+    ratio = to_median(table, group)
+    far = ratio < limit["placeholder_below"]
+    alone = table.floats("usd_per_accelerator_hour") < limit["alone_below"] * lowest_elsewhere(table, group)
+    flags |= np.where(far & alone, BIT["placeholder"], 0)
+    flags |= np.where((ratio < limit["low_below"]) & ~(far & alone), BIT["outlier-low"], 0)
     flags |= np.where(ratio > limit["high_above"], BIT["outlier-high"], 0)
     flags |= np.where(disagreeing(table), BIT["sources-disagree"], 0)
     return table.with_numbers(flags=flags)
 
 
-def to_median(table: OfferTable, fresh: Bools) -> Floats:
-    """Price over the median of its accelerator and market, (rows,); NaN where too few providers make one.
+def _groups(table: OfferTable, epoch: Ints) -> Ints:
+    """What is compared: one accelerator in one market at one time, (rows,); -1 for rows that name no accelerator.
 
-    `fresh` rows make the medians (all rows are measured by them); a provider's own median is one vote.
+    An ambiguous spelling is compared with the likeliest chip that it may mean. `epoch` groups rows that were seen at
+    about the same time: an old price is measured by its contemporaries.
     """
+    names = {name: code for code, name in enumerate(table.vocabulary("accelerator"))}
+    likeliest = [word.split("|")[0] for word in table.vocabulary("candidates")]
+    chips = np.array([names.setdefault(name, len(names)) for name in likeliest] + [-1], dtype=np.int64)
+    chip = np.where(table.codes("accelerator") >= 0, table.codes("accelerator"), chips[table.codes("candidates")])
+    return np.where(chip >= 0, combined(chip, table.codes("market"), epoch), -1)
+
+
+def _votes(table: OfferTable, group: Ints) -> Bools:
+    priced = np.isfinite(table.floats("usd_per_accelerator_hour"))
+    found: Bools = (group >= 0) & priced & ((table.ints("flags") & bits(NOT_COMPARED)) == 0)
+    return found
+
+
+def lowest_elsewhere(table: OfferTable, group: Ints) -> Floats:
+    """The lowest price that any other provider has in the row's group, (rows,); NaN where there is no other."""
+    price, provider = table.floats("usd_per_accelerator_hour"), table.codes("provider").astype(np.int64)
+    rows = np.flatnonzero(_votes(table, group))
+    lowest = np.full(len(table), np.nan)
+    if not len(rows):
+        return lowest
+    order = rows[np.lexsort((price[rows], provider[rows], group[rows]))]
+    opens = np.append(True, (group[order][1:] != group[order][:-1]) | (provider[order][1:] != provider[order][:-1]))
+    best = order[opens]  # each provider's lowest row in each group
+    best = best[np.lexsort((price[best], group[best]))]
+    starts = np.flatnonzero(np.append(True, group[best][1:] != group[best][:-1]))
+    sizes = np.diff(np.append(starts, len(best)))
+    second = np.where(sizes > 1, price[best[np.minimum(starts + 1, len(best) - 1)]], np.nan)
+    place = np.minimum(np.searchsorted(group[best][starts], group), len(starts) - 1)
+    here = group[best][starts][place] == group
+    first = best[starts][place]
+    lowest[here] = np.where(provider[first] == provider, second[place], price[first])[here]
+    return lowest
+
+
+def to_median(table: OfferTable, group: Ints) -> Floats:
+    """Price over the median of its group's providers' own medians, (rows,); NaN where too few providers make one."""
     price = table.floats("usd_per_accelerator_hour")
-    chip = np.where(table.codes("accelerator") >= 0, table.codes("accelerator"), -2 - table.codes("candidates"))
-    known = (table.codes("accelerator") >= 0) | (table.codes("candidates") >= 0)
-    group = combined(chip, table.codes("market"))
-    votes = fresh & known & np.isfinite(price) & ((table.ints("flags") & bits(NOT_COMPARED)) == 0)
     ratio = np.full(len(table), np.nan)
+    votes = _votes(table, group)
     rows = np.flatnonzero(votes)
     if not len(rows):
         return ratio
@@ -58,7 +96,7 @@ def to_median(table: OfferTable, fresh: Bools) -> Floats:
     if not len(groups):
         return ratio
     place = np.minimum(np.searchsorted(groups, group), len(groups) - 1)
-    measured = known & np.isfinite(price) & (groups[place] == group)
+    measured = np.isfinite(price) & (groups[place] == group)
     ratio[measured] = price[measured] / middle[place[measured]]
     return ratio
 
@@ -76,9 +114,10 @@ def _medians(key: Ints, value: Floats) -> tuple[Floats, Ints, Ints]:
 def disagreeing(table: OfferTable) -> Bools:
     """Rows for which another source has a clearly different price for the same thing, (rows,).
 
-    Two sources are compared on what both of them state: the instance type, else the accelerator; the region, else all
-    regions. A row disagrees with a source when it lies outside the range of that source's prices by more than
-    `disagree_above`, and that source was read within `disagree_days` of the row.
+    Two sources are compared on what both of them state: the instance type, else the accelerator; the region, where
+    both have regions. Then a row disagrees when it lies outside the range of the other source's prices by more than
+    `disagree_above`. Where only one has regions, its prices differ by region rightly, so the whole ranges must lie
+    apart. Either way the other source was read within `disagree_days` of the row.
     """
     limit = rules.thresholds()
     price = table.floats("usd_per_accelerator_hour")
@@ -93,10 +132,10 @@ def disagreeing(table: OfferTable) -> Bools:
                 continue
             thing = "shape" if _stated(codes["shape"], one) and _stated(codes["shape"], two) else "accelerator"
             names = ["provider", "market", thing]
-            if _stated(codes["region"], one) and _stated(codes["region"], two):
+            regions = [_stated(codes["region"], rows) for rows in (one, two)]
+            if all(regions):
                 names.append("region")
-            mine = one[codes[thing][one] >= 0]
-            other = two[codes[thing][two] >= 0]
+            mine, other = (rows[codes[thing][rows] >= 0] for rows in (one, two))
             if not len(mine) or not len(other):
                 continue
             key = combined(*(codes[name][np.concatenate([mine, other])] for name in names))
@@ -104,8 +143,13 @@ def disagreeing(table: OfferTable) -> Bools:
             keys, low, high, newest = _ranges(right, price[other], seen[other])
             place = np.minimum(np.searchsorted(keys, left), len(keys) - 1)
             near = (keys[place] == left) & (np.abs(newest[place] - seen[mine]) <= limit["disagree_days"])
+            lowest = highest = price[mine]
+            if any(regions) and not all(regions):
+                own, floor, ceiling, _ = _ranges(left, price[mine], seen[mine])
+                at = np.searchsorted(own, left)
+                lowest, highest = floor[at], ceiling[at]
             slack = 1 + limit["disagree_above"]
-            outside = (price[mine] * slack < low[place]) | (price[mine] > high[place] * slack)
+            outside = (highest * slack < low[place]) | (lowest > high[place] * slack)
             found[mine[near & outside]] = True
     return found
 

@@ -21,12 +21,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sublet.catalog import asof, embedded, tablefile
-from sublet.catalog.importing import FileResult
 from sublet.catalog.table import OfferTable, concat
 from sublet.errors import InputError
+
+if TYPE_CHECKING:
+    from sublet.catalog.importing import FileResult
 
 SCHEMA = "sublet.catalog.manifest/1"
 
