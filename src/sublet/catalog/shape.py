@@ -43,3 +43,4 @@ class Shape:
     max_nodes: int | None = None  # largest cluster on one fabric, where published
     source: str = ""
     unverified: frozenset[str] = frozenset()
+    torus: tuple[int, ...] = ()  # sides of a TPU slice, () elsewhere
