@@ -59,7 +59,7 @@ def test_scale_up_buses_storage_and_management_are_no_network_to_train_over(text
     chip = accelerator("H100 SXM")
     fabric = fabric_from_text(text, chip, 64)
     assert fabric.scale_out_bytes_per_s == fabric_from_text("", chip, 64).scale_out_bytes_per_s
-    assert "presumed" in fabric.assumption
+    assert "no fabric is published" in fabric.assumption
 
 
 def test_within_one_node_nothing_needs_to_be_presumed():
@@ -75,7 +75,7 @@ def test_within_one_node_nothing_needs_to_be_presumed():
         ("B300", "NVLink in node", "DGX-B300", 16, 8, 8),
         ("H100 SXM", "", "2x A3 (8x H100-80GB)", 16, 8, 8),
         ("H100 SXM", "NVLINK", "NVIDIA / Eos-dfw (1024x NVIDIA HGX H100)", 8192, 8, 8),
-        ("L40S", "PCIe Gen4", "NVIDIA / NVIDIA_L40S_n16", 64, 1, 4),
+        ("L40S", "PCIe Gen4", "NVIDIA / NVIDIA_L40S_n16", 64, 4, 4),
         ("TPU v5e", "ICI 2D torus; DCN between slices", "4x v5e-256", 1024, 256, None),
         ("TPU v4", "ICI 3D torus; DCN between slices", "1x v4-128", 64, 64, None),
     ],
@@ -94,7 +94,14 @@ def test_a_machine_known_by_name_brings_its_network():
 
 @pytest.mark.parametrize(
     ("system", "count", "slices"),
-    [("2x v4-128", 128, 2), ("1x v6e-256", 256, 1), ("2x TPU v4 pods of 3072", 6144, 2), ("8x A3", 64, 1), ("", 8, 1)],
+    [
+        ("2x v4-128", 128, 2),
+        ("1x v6e-256", 256, 1),
+        ("2x TPU v4 pods of 3072", 6144, 2),
+        ("2x tpu7x-128", 128, 2),
+        ("8x A3", 64, 1),
+        ("", 8, 1),
+    ],
 )
 def test_slices_of_a_tpu_machine(system, count, slices):
     assert slices_of(system, count) == slices

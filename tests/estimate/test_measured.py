@@ -338,6 +338,16 @@ def test_an_accumulation_that_contradicts_the_batch_is_replaced_and_said(read):
     assert any("accumulation" in sentence for sentence in run.assumptions)
 
 
+def test_degrees_that_do_not_divide_the_count_are_all_left_open(read):
+    layout = read(tp="32", pp="8", dp="").job.layout
+    assert (layout.tp, layout.pp, layout.cp, layout.dp) == (None, None, None, None)
+
+
+def test_a_version_in_a_name_is_no_group(read):
+    run = read(sharding="FSDP2")
+    assert (run.job.layout.sharding, run.fsdp_group) == ("zero3", 64)
+
+
 def test_degrees_that_do_not_make_the_count_leave_data_parallelism_open(read):
     run = read(tp="8", pp="2", dp="7")
     assert run.job.layout.dp is None

@@ -21,6 +21,8 @@ from sublet.workload.job import TrainingJob
 
 _WORST = 5  # rows shown by name
 _SKIPPED = 10
+_POINTS = 20
+_VISIBLE = 0.0005  # share below which a part of the step or of the memory is not worth a line
 _FIGURES = ("n", "bias", "mean", "median", "p90", "worst", "in P10-P90", "memory right")
 
 
@@ -80,7 +82,7 @@ def print_calibration(
         table.add_row(chip, family, precision, str(number), *shares)
     console.print("Shares of the data-sheet rates that large matrix products, attention and memory traffic reach:")
     console.print(table)
-    console.print(f"Fitted to {len(fitted)} rows; {left} others are not of kind 'measured' or time whole runs.")
+    console.print(f"Fitted to {len(fitted)} rows; left out, as not of kind 'measured' or timing whole runs: {left}.")
     _print_skipped(console, skipped)
     if out is not None:
         console.print(f"Written to {out}; use it with --calibration {out}.")
@@ -97,9 +99,11 @@ def print_search(job: TrainingJob, found: SearchResult, best: Estimate, cpu_s: f
     table.add_column("step", justify="right")
     table.add_column("memory", justify="right")
     table.add_column("layout")
-    for point in found.pareto:
+    for point in found.pareto[:_POINTS]:
         table.add_row(format_duration(point.step_s), format_bytes(point.memory_bytes), _layout(point.layout))
     console.print(table)
+    if len(found.pareto) > _POINTS:
+        console.print(f"... and {len(found.pareto) - _POINTS} slower and smaller ones (--json lists all)")
     console.print(f"Best that fits with room: {_layout(best.layout)}, {format_duration(best.step_s.p50)} a step.")
 
 
@@ -156,7 +160,7 @@ def _print_parts(
     table.add_column("", justify="right")
     table.add_column("share", justify="right")
     for name, value in sorted(parts.items(), key=lambda item: -item[1]):
-        if value > 0:
+        if value > _VISIBLE * total:
             table.add_row(name, form(value), f"{value / total:.1%}")
     console.print(table)
 

@@ -42,40 +42,33 @@ def fabric_from_text(
     chips of a node ("16xXE9712x4GB200") or the slices ("2x v5p-128"); `slices` overrides what it says. Nothing in the
     text can fail: what is not understood leaves the chip's usual figure, and `assumption` says so.
     """
-    fabric = fabric_for(accelerator)
-    node = _node(system, accelerator, fabric, count)
-    fabric = replace(fabric, node=node, domain=_domain(text, system, fabric, node, count, slices))
+    parts = slices or slices_of(system, count)
+    if accelerator.vendor == "Google" and accelerator.topology.startswith("torus"):
+        fabric = fabric_for(accelerator, count_per_node=max(count // parts, 1))
+    else:
+        fabric = fabric_for(accelerator)
+        node = _node(system, accelerator, fabric, count)
+        fabric = replace(fabric, node=node, domain=_domain(text, system, fabric, node))
+    if count <= fabric.domain:
+        fabric = replace(fabric, assumption="")  # nothing leaves the scale-up network
     if re.search(r"gaudi", accelerator.name, re.IGNORECASE):
         return fabric  # the listed Ethernet ports are the chips' own: the catalogue tells which leave the node
-    network = _network(text, node)
+    network = _network(text, fabric.node) or _of_system(system)
     if network is None:
-        network = _of_system(system)
-    if network is None:
-        if count <= fabric.domain:
-            return fabric
-        return replace(fabric, assumption=fabric.assumption or _presumed(fabric, accelerator))
-    rate = network.bytes_per_s if network.per_chip else network.bytes_per_s / node
+        return fabric
+    rate = network.bytes_per_s if network.per_chip else network.bytes_per_s / fabric.node
     return replace(fabric, scale_out_bytes_per_s=rate, oversubscription=1.0, source=network.text, assumption="")
 
 
 def slices_of(system: str, count: int) -> int:
     """How many separate scale-up fabrics (TPU slices, pods) a machine's name states: "2x v4-128" -> 2; 1 if none."""
-    found = re.match(r"\s*(\d+)\s*x\s+(?:tpu[- ]?)?v\d", system, re.IGNORECASE)
+    found = re.match(r"\s*(\d+)\s*x\s+(?:tpu[- ]?v?|v)\d", system, re.IGNORECASE)
     stated = int(found.group(1)) if found is not None else 1
     return stated if stated >= 1 and count % stated == 0 else 1
 
 
-def _presumed(fabric: Fabric, accelerator: Accelerator) -> str:
-    return (
-        f"the network between nodes is not stated: {fabric.scale_out_bytes_per_s / _GIGABIT:.0f} Gb/s per chip "
-        f"presumed, as usual for {accelerator.name}"
-    )
-
-
 def _node(system: str, accelerator: Accelerator, fabric: Fabric, count: int) -> int:
     """Chips of one host: stated in the system's name ("8x H100", "x4GB200", "_n16" with 64 chips), else the usual."""
-    if fabric.topology.startswith("torus"):
-        return fabric.node
     generation = re.escape(accelerator.name.split()[0])
     found = re.search(rf"(\d+)\s*[x×]?\s*(?:nvidia |amd |instinct )*{generation}(?!\w*[ -]?nvl\d)", system, re.I)
     if found is not None and int(found.group(1)) in (2, 4, 8, 16):
@@ -86,10 +79,8 @@ def _node(system: str, accelerator: Accelerator, fabric: Fabric, count: int) -> 
     return fabric.node
 
 
-def _domain(text: str, system: str, fabric: Fabric, node: int, count: int, slices: int | None) -> int:
-    """Chips that the scale-up network reaches: the slice, the rack, the bridge or the node that the prose names."""
-    if fabric.topology.startswith("torus"):
-        return max(min(count // (slices or slices_of(system, count)), fabric.domain), 1)
+def _domain(text: str, system: str, fabric: Fabric, node: int) -> int:
+    """Chips that the scale-up network reaches: the rack, the bridge or the node that the prose names."""
     rack = re.search(r"nvl-?(\d+)", f"{text} {system}", re.IGNORECASE)
     if rack is not None and int(rack.group(1)) >= node:
         return int(rack.group(1))
@@ -98,7 +89,9 @@ def _domain(text: str, system: str, fabric: Fabric, node: int, count: int, slice
         return int(bridge.group(1))
     if re.search(r"(nvlink|xgmi|scale-?up)[^;,]*\b(in|within|inside) (the |a |one )?node", text, re.IGNORECASE):
         return node
-    return fabric.domain if fabric.domain > fabric.node else min(fabric.domain, max(node, 1))
+    if fabric.domain == fabric.node:
+        return node
+    return fabric.domain
 
 
 def _network(text: str, node: int) -> _Network | None:

@@ -65,13 +65,14 @@ def layout_of(
     remat = _remat(row) if family == "JAX" else None
     if remat is not None:
         recompute, share = "full", _computed_again(model, row.whole("seq_len") or model.context, remat["again"])
+    sharded_alone = kind in ("zero2", "zero3", "hsdp") and degrees.tp == 1
     experts = model.experts is not None
     layout = Layout(
         tp=degrees.tp,
         pp=degrees.pp,
         vp=row.whole("vp") or (1 if degrees.pp == 1 else None),
         cp=degrees.cp,
-        ep=row.whole("ep") or (None if experts else 1),
+        ep=row.whole("ep") or (None if experts and not sharded_alone else 1),
         dp=dp,
         micro_batch=micro,
         sharding=kind,
@@ -117,7 +118,11 @@ def _degrees(row: Row, count: int, sharding: str | None, family: str, lora: bool
         dp = count // (tp * pp * cp)
     if tp is not None and cp is not None and pp is None and dp is not None and count % (tp * cp * dp) == 0:
         pp = count // (tp * cp * dp)
-    if None not in (tp, pp, cp, dp) and tp * pp * cp * dp != count:  # type: ignore[operator]
+    model_parallel = (tp or 1) * (pp or 1) * (cp or 1)
+    if count % model_parallel:
+        said.append(f"tp {tp} x pp {pp} x cp {cp} does not divide {count} chips: all left to the search")
+        return _Degrees(None, None, None, None)
+    if None not in (tp, pp, cp, dp) and model_parallel * (dp or 1) != count:
         said.append(f"tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {count} chips: dp left to the search")
         dp = None
     return _Degrees(tp, pp, cp, dp)
@@ -160,7 +165,7 @@ def _fsdp_group(text: str, kind: str | None, dp: int | None, count: int, slices:
     """Ranks that hold one sharded copy: stated, or the slice, or (HSDP without a size) the node."""
     if kind not in ("zero2", "zero3", "hsdp"):
         return None
-    found = re.search(r"fsdp\D{0,12}(\d+)|(\d+)[- ]way", text, re.IGNORECASE)
+    found = re.search(r"fsdp(?: group)?\s*[= ]\s*(\d+)|(\d+)[- ]way", text, re.IGNORECASE)
     if found is not None:
         group = int(found.group(1) or found.group(2))
         return group if dp is None or dp % group == 0 else None
