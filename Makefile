@@ -52,6 +52,7 @@ docs: $(STAMP)
 generated: $(STAMP)
 	$(BIN)/python tools/method_tables.py
 	$(BIN)/python tools/job_spec_tables.py
+	$(BIN)/python tools/source_tables.py
 	$(BIN)/python tools/world_check.py
 
 bench: $(STAMP)

@@ -230,7 +230,14 @@ def test_generated_parts_of_the_docs_are_replaced_between_their_markers_alone(tm
         marked.replace("page.md", "other", "text")
 
 
-@pytest.mark.parametrize(("page", "name"), [("method.md", "method_tables"), ("how-to-job-spec.md", "job_spec_tables")])
+GENERATED = [
+    ("method.md", "method_tables"),
+    ("how-to-job-spec.md", "job_spec_tables"),
+    ("data-sources.md", "source_tables"),
+]
+
+
+@pytest.mark.parametrize(("page", "name"), GENERATED)
 def test_generated_tables_are_those_that_their_command_makes(page, name):
     marked, tables = tool("marked"), tool(name)
     for part, make in tables.PARTS.items():
