@@ -151,6 +151,7 @@ def offers() -> Columns:
         feed=Words(drawn(3), ("one", "two", "three")),
         flags=Words(drawn(3), ((), ("listed-only",), ("placeholder",))),
         unit=eight,
+        by_one=np.zeros(ROWS, dtype=np.bool_),
         minimum=eight,
         price=price,
         seen=seen,

@@ -66,7 +66,7 @@ def build(
 ) -> Candidates:
     """Group `rows` (living offers) into machines, refusing in `fate` what cannot be ordered in any allowed count."""
     picked = columns.take(rows)
-    key = combined(picked.provider, picked.shape, picked.identity, picked.unit)
+    key = combined(picked.provider, picked.shape, picked.identity, picked.unit, picked.by_one.astype(np.int64))
     _, samples, member = np.unique(key, return_index=True, return_inverse=True)
     flop = job_flop_per_token(job) * job.tokens
     groups = tuple(_group(picked, sample, job, flop, chips, facts) for sample in samples.tolist())
@@ -168,13 +168,13 @@ def _group(
     provider, name = picked.provider[sample], picked.shape[sample]
     identity, node = picked.identity[sample], int(picked.unit[sample])
     shape = facts.shape(provider, name) if name else None
-    per_node = shape.count if shape else (node if name or node > 1 else None)
+    per_node = shape.count if shape else None if picked.by_one[sample] else node
     own = shape if shape is not None and shape.accelerator in identity else None
     fabrics = tuple(facts.fabric(chips[chip], own, per_node, provider) for chip in identity)
     largest = shape.max_nodes * shape.count if shape and shape.max_nodes else None
     # the slowest candidate decides how many are worth trying
     weakest = min(identity, key=lambda chip: (chips[chip].peak(job.precision) or 0.0, chip))
-    torus = any(fabric.topology.startswith("torus") for fabric in fabrics)
+    torus = node > 1 and any(fabric.topology.startswith("torus") for fabric in fabrics)
     counts = counts_for(job, flop, chips[weakest], node, largest, slices=torus)
     return Group(provider, identity, shape, node, fabrics, counts)
 

@@ -56,8 +56,8 @@ class Columns:
 
     `identity` holds what the accelerator may be: one canonical name, several where the spelling is ambiguous, none
     where nothing is known. `seen` counts days (date.toordinal), `price` is per accelerator and hour in the offer's
-    currency, `unit` the accelerators that one unit of the offer holds (1 where it is priced by the accelerator), and
-    `minimum` the smallest order.
+    currency, `unit` the accelerators that one unit of the offer holds (1 where it is priced by the accelerator, which
+    `by_one` tells from a node of one), and `minimum` the smallest order.
     """
 
     provider: Words[str]
@@ -71,6 +71,7 @@ class Columns:
     feed: Words[str]  # the source without file and line: "gpurentalprices", "skypilot"
     flags: Words[tuple[str, ...]]
     unit: Ints
+    by_one: Bools
     minimum: Ints
     price: Floats
     seen: Ints
@@ -94,6 +95,7 @@ class Columns:
             feed=self.feed.take(rows),
             flags=self.flags.take(rows),
             unit=self.unit[rows],
+            by_one=self.by_one[rows],
             minimum=self.minimum[rows],
             price=self.price[rows],
             seen=self.seen[rows],
@@ -119,6 +121,7 @@ def from_offers(offers: Sequence[Offer]) -> Columns:
         currency=words(offer.currency for offer in offers),
         feed=words(feed_of(offer.source) for offer in offers),
         flags=words(offer.flags for offer in offers),
+        by_one=np.fromiter((o.per_accelerator for o in offers), dtype=np.bool_, count=len(offers)),
         unit=np.fromiter((1 if o.per_accelerator else o.count for o in offers), dtype=np.int64, count=len(offers)),
         minimum=np.fromiter((offer.minimum_accelerators for offer in offers), dtype=np.int64, count=len(offers)),
         price=np.fromiter((offer.price_per_accelerator_hour for offer in offers), dtype=np.float64, count=len(offers)),
@@ -160,6 +163,7 @@ def from_table(table: OfferTable) -> Columns:
             table.codes("flags").astype(np.int64), tuple(tuple(word.split("|")) if word else () for word in flags)
         ),
         unit=np.where(table.numbers["per_accelerator"], 1, table.ints("count")).astype(np.int64),
+        by_one=table.numbers["per_accelerator"],
         minimum=table.ints("minimum"),
         price=np.nan_to_num(table.floats("price_per_accelerator_hour")),
         seen=table.ints("verified"),

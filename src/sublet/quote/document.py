@@ -225,3 +225,11 @@ def meanings(flags: set[str]) -> dict[str, str]:
 
     known = {**OF_OFFERS, **FLAGS}
     return {flag: known[flag] for flag in known if flag in flags}
+
+
+def encode(said: dict[str, Any]) -> str:
+    """A document as JSON text: numbers are finite, lines are indented where it is short enough to be read."""
+    import json
+
+    short = len(said.get("quotes", ())) <= 100
+    return json.dumps(said, allow_nan=False, ensure_ascii=False, indent=1 if short else None)
