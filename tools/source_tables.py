@@ -29,11 +29,18 @@ def offers() -> str:
     return "\n".join(lines)
 
 
+def accelerators() -> str:
+    """Every source of the accelerator table, by the key that its rows use."""
+    lines = ["| key | source | read |", "|---|---|---|"]
+    lines += [f"| `{row['key']}` | {row['citation']} | {row['date']} |" for row in _rows("accelerator_sources.csv")]
+    return "\n".join(lines)
+
+
 def _days(row: dict[str, str]) -> str:
     return row["first"] if row["first"] == row["last"] else f"{row['first']} to {row['last']}"
 
 
-PARTS = {"offers": offers}
+PARTS = {"offers": offers, "accelerators": accelerators}
 
 if __name__ == "__main__":
     for name, part in PARTS.items():
