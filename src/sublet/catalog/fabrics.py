@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sublet.catalog.accelerator import Accelerator
+from sublet.catalog.rules import provider_id
 from sublet.catalog.shape import Fabric, Shape
 from sublet.errors import InputError
 
@@ -74,6 +75,18 @@ def _usuals() -> Mapping[str, Usual]:
                 row["basis"],
                 row["source"],
                 float(row["pcie_gb_per_s"]) * 1e9 if row["pcie_gb_per_s"] else None,
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+@lru_cache(maxsize=1)
+def _providers() -> Mapping[str, Usual]:
+    """Providers whose machines share no cluster network."""
+    with (DATA / "provider_networks.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            row["provider"]: Usual(
+                0, "", row["network"], float(row["nic_gbit_per_node"]), row["basis"], row["source"], None
             )
             for row in csv.DictReader(file)
         }
@@ -136,7 +149,8 @@ def fabric_for(
     """How chips of `accelerator` talk: in `shape`, else in nodes of `count_per_node` (of a TPU: slices of that many).
 
     Without a shape the chip's usual node is taken, and a smaller `count_per_node` is read as part of such a node, which
-    seldom has a cluster network. `provider` is named in the assumption.
+    seldom has a cluster network. `provider` is named in the assumption; markets of single machines have no cluster
+    network at all.
     """
     if shape is not None:
         return shape.fabric
@@ -146,17 +160,18 @@ def fabric_for(
     whole = common.node
     count = count_per_node or whole
     where = f" at {provider}" if provider else ""
-    if count < whole and not _stands_alone(accelerator, count):
-        part = _usuals()["part of a node"]
-        assert part.nic_gbit_per_chip is not None
-        said = f"no fabric is published for {count} x {accelerator.name}{where}: taken as {part.basis}."
+    thin = _providers().get(provider_id(provider)) if provider else None
+    if thin is None and count < whole and not _stands_alone(accelerator, count):
+        thin = _usuals()["part of a node"]
+    if thin is not None:
+        assert thin.nic_gbit_per_chip is not None
         return built(
             accelerator,
             count,
-            network=part.network,
-            nic_gbit_per_node=part.nic_gbit_per_chip,
-            source=part.source,
-            assumption=said,
+            network=thin.network,
+            nic_gbit_per_node=thin.nic_gbit_per_chip,
+            source=thin.source,
+            assumption=f"no fabric is published for {count} x {accelerator.name}{where}: taken as {thin.basis}.",
         )
     if count > whole:
         count = whole if count % whole == 0 else count
