@@ -23,21 +23,8 @@ class Choice:
     @staticmethod
     def from_grid(machine: Machine, layouts: Layouts, row: int, axes: OptionAxes, option: int) -> Choice:
         """The point at `row` of the layouts and `option` of the flattened option axes."""
-        recompute, sharding, sequence, offload = np.unravel_index(option, axes.shape)
-        name = axes.sharding[int(sharding)]
-        full, selective = axes.recompute[int(recompute)]
-        zero = {"ddp": 0.0, "zero1": 1.0, "zero2": 2.0, "zero3": 3.0, "hsdp": 3.0}[name]
-        options = Options(
-            full_recompute=np.asarray(full),
-            selective_recompute=np.asarray(selective),
-            zero=np.asarray(zero),
-            hsdp=np.asarray(float(name == "hsdp")),
-            group=np.asarray(axes.group),
-            sequence_parallel=np.asarray(axes.sequence_parallel[int(sequence)]),
-            offload=np.asarray(axes.offload[int(offload)]),
-        )
         one = Layouts(*(np.asarray(getattr(layouts, n)[row]) for n in ("tp", "cp", "pp", "vp", "ep", "dp", "micro")))
-        return Choice(machine, one, options, name)
+        return Choice(machine, one, axes.point(option), axes.sharding_at(option))
 
     def named(self, grad_accum: float) -> ChosenLayout:
         """The layout in the words of a report."""
@@ -59,4 +46,6 @@ class Choice:
             recompute=recompute,
             sequence_parallel=bool(self.options.sequence_parallel > 0) and int(lay.tp) > 1,
             offload=bool(self.options.offload > 0),
+            overlap_tp=bool(self.options.overlap_tp > 0),
+            overlap_dp=bool(self.options.overlap_dp > 0),
         )

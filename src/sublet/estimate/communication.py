@@ -39,14 +39,15 @@ def tensor_parallel(
 
 
 def context_parallel(
-    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, layer: LayerTime, physics: Physics
+    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, layer: LayerTime, physics: Physics
 ) -> tuple[Array, Array]:
     """Exposed ring exchange of keys and values per microbatch and layer, hidden behind attention."""
     volume = ACTIVATION_BYTES * lay.micro * work.sequence * work.kv_width / np.minimum(lay.tp, work.kv_heads)
     ring = collectives.gather(volume, lay.cp, lay.tp, machine, physics)
     ring = np.where(lay.cp > 1, ring, 0.0)
-    forward = exposed(ring, layer.attention_forward, machine.overlap_dp, physics)
-    backward = exposed(2 * ring, layer.attention_backward, machine.overlap_dp, physics)
+    share = machine.overlap_dp * opt.overlap_dp
+    forward = exposed(ring, layer.attention_forward, share, physics)
+    backward = exposed(2 * ring, layer.attention_backward, share, physics)
     return forward, backward
 
 
@@ -91,6 +92,7 @@ def data_parallel(
     group = np.where(opt.hsdp > 0, np.clip(np.where(opt.group > 0, opt.group, machine.domain), 1.0, ranks), ranks)
     width = ACTIVATION_BYTES
     weights = width * (dense_params + expert_params)
+    share = machine.overlap_dp * opt.overlap_dp
     expert_ranks = np.maximum(ranks / lay.ep, 1.0)
 
     def over(volume_dense: Array, volume_expert: Array, size: Array, step: Array) -> Array:
@@ -102,17 +104,17 @@ def data_parallel(
     grads = trainable * one * (machine.gradient_bytes / width)
     # ZeRO-3: per microbatch
     sharded = microbatches * (
-        exposed(one, forward, machine.overlap_dp, physics)
-        + exposed(one + trainable * one, backward, machine.overlap_dp, physics)
+        exposed(one, forward, share, physics)
+        + exposed(one + trainable * one, backward, share, physics)
     )
     across = np.where(
         group < ranks,
         collectives.all_reduce(trainable * weights * (machine.gradient_bytes / width) / group, ranks / group, stride * group, machine, physics),
         0.0,
     )
-    sharded = sharded + exposed(across, backward, machine.overlap_dp, physics)
+    sharded = sharded + exposed(across, backward, share, physics)
     # DDP, ZeRO-1: gradients once per step; ZeRO-2: for every microbatch
     times = np.where(opt.zero >= 2, microbatches, 1.0)
-    whole = times * exposed(grads, backward, machine.overlap_dp, physics)
-    whole = whole + exposed(trainable * one, forward, machine.overlap_dp, physics)
+    whole = times * exposed(grads, backward, share, physics)
+    whole = whole + exposed(trainable * one, forward, share, physics)
     return np.where(ranks > 1, np.where(opt.zero >= 3, sharded, whole), 0.0)

@@ -50,9 +50,9 @@ def step_time(
     layer = layer_time(work, machine, lay, opt, physics)
     again = recompute_time(layer, work, machine, opt)
     tp_forward, tp_backward = communication.tensor_parallel(work, machine, lay, opt, physics)
-    shown = 1 - machine.overlap_tp
+    shown = 1 - machine.overlap_tp * opt.overlap_tp
     tp = shown * (tp_forward * (1 + opt.full_recompute) + tp_backward)
-    cp_forward, cp_backward = communication.context_parallel(work, machine, lay, layer, physics)
+    cp_forward, cp_backward = communication.context_parallel(work, machine, lay, opt, layer, physics)
     ep_one = communication.expert_parallel(work, machine, lay, physics)
     ep = ep_one * (2 + opt.full_recompute)
     cp = cp_forward * (1 + opt.full_recompute) + cp_backward
@@ -73,7 +73,7 @@ def step_time(
     steady = micro * (stage + on_last + weights)
     fill = (lay.pp - 1) / lay.vp * (stage + logits / lay.pp)
     hop = communication.pipeline_send(work, machine, lay, opt, physics)
-    hops = hop * (2 * (lay.pp - 1) + 2 * micro * lay.vp * (1 - machine.overlap_dp))
+    hops = hop * (2 * (lay.pp - 1) + 2 * micro * lay.vp * (1 - machine.overlap_dp * opt.overlap_dp))
 
     trainable = np.where(work.weight_gradients > 0, 1.0, work.adapter_params / work.total_params)
     window_forward = per_stage * layer.forward

@@ -17,7 +17,7 @@ from sublet.estimate.layouts import OptionAxes
 from sublet.estimate.memory import memory_bytes
 from sublet.estimate.physics import Physics
 
-CHUNK = 1024
+CELLS = 65536  # layouts x options evaluated at once: float32 temporaries of a quarter of a megabyte
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ def blocks(
     physics: Physics,
     *,
     limit: float = 1.0,
-    chunk: int = CHUNK,
+    cells: int = CELLS,
 ) -> Iterator[Block]:
     """The grid, chunk by chunk, in float32. `machine` holds scalars, or one row per layout.
 
-    `limit`: share of the memory above which a layout is dropped.
+    `limit`: share of the memory above which a layout is dropped. `cells` bounds what is evaluated at once.
     """
     options = axes.arrays(np.float32)
     small_work = cast(work, np.float32)
@@ -51,10 +51,12 @@ def blocks(
     small_lay = cast(lay, np.float32)
     per_row = np.ndim(machine.peak) > 0
     width = int(np.prod(axes.shape))
+    chunk = max(cells // width, 16)
+    wide = (-1,) + (1,) * len(axes.shape)
     for start in range(0, len(lay.tp), chunk):
         part = slice(start, start + chunk)
-        rows = reshape(take(small_lay, part), (-1, 1, 1, 1, 1))
-        host = reshape(take(small_machine, part), (-1, 1, 1, 1, 1)) if per_row else small_machine
+        rows = reshape(take(small_lay, part), wide)
+        host = reshape(take(small_machine, part), wide) if per_row else small_machine
         size = len(rows.tp)
         total = memory_bytes(small_work, host, rows, options, microbatch_count(small_work, rows), physics).total
         total = np.broadcast_to(total, (size, *axes.shape)).reshape(size, width)

@@ -1,6 +1,6 @@
 """The estimator's inputs as arrays: workload, machine, layout and options, all broadcastable against each other.
 
-One set of formulas serves every question. A search gives layouts the shape (n, 1, 1, 1, 1) and options one axis each;
+One set of formulas serves every question. A search gives layouts the shape (n, 1, 1, 1, 1, 1, 1) and options one axis each;
 a calibration gives every field the shape (rows,), each row with its own model and machine; `explain` gives scalars.
 Invariant: nothing here is configurable; a field is a plain number or an array, in the unit that its name says.
 """
@@ -120,6 +120,8 @@ class Options:
     group: Array
     sequence_parallel: Array
     offload: Array  # optimizer states in host memory
+    overlap_tp: Array  # tensor-parallel traffic behind compute, as far as the framework can
+    overlap_dp: Array  # data-parallel, context-parallel and pipeline traffic likewise
 
 
 def average_keys(model: Model, sequence: int) -> float:

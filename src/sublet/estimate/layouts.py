@@ -15,7 +15,8 @@ from sublet.workload.job import Layout, TrainingJob
 
 SHARDINGS = ("ddp", "zero1", "zero2", "zero3", "hsdp")
 _ZERO = {"ddp": (0.0, 0.0), "zero1": (1.0, 0.0), "zero2": (2.0, 0.0), "zero3": (3.0, 0.0), "hsdp": (3.0, 1.0)}
-RECOMPUTE_SHARES = (0.25, 0.5, 0.75)  # of the layers, between none and full
+QUICK_SHARES = (0.25, 0.5, 0.75)  # recomputed part of the layers, between none and full
+ALL_SHARES = tuple(i / 16 for i in range(1, 16))
 
 
 @dataclass(frozen=True)
@@ -26,26 +27,56 @@ class OptionAxes:
     sharding: tuple[str, ...]
     sequence_parallel: tuple[float, ...]
     offload: tuple[float, ...]
+    overlap_tp: tuple[float, ...]
+    overlap_dp: tuple[float, ...]
     group: float = 0.0
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Lengths of the four axes."""
-        return len(self.recompute), len(self.sharding), len(self.sequence_parallel), len(self.offload)
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the six axes."""
+        return tuple(
+            len(axis)
+            for axis in (
+                self.recompute,
+                self.sharding,
+                self.sequence_parallel,
+                self.offload,
+                self.overlap_tp,
+                self.overlap_dp,
+            )
+        )
 
     def arrays(self, dtype: type = np.float64) -> Options:
-        """The grid as broadcastable arrays of four dimensions."""
-        full, selective = np.array(self.recompute, dtype=dtype).T
-        zero, hsdp = np.array([_ZERO[name] for name in self.sharding], dtype=dtype).T
+        """The grid as broadcastable arrays of six dimensions."""
+
+        def along(axis: int, values: object) -> Array:
+            return np.array(values, dtype=dtype).reshape((-1,) + (1,) * (5 - axis))
+
+        zero, hsdp = zip(*(_ZERO[name] for name in self.sharding), strict=True)
+        full, selective = zip(*self.recompute, strict=True)
         return Options(
-            full_recompute=full.reshape(-1, 1, 1, 1),
-            selective_recompute=selective.reshape(-1, 1, 1, 1),
-            zero=zero.reshape(-1, 1, 1),
-            hsdp=hsdp.reshape(-1, 1, 1),
+            full_recompute=along(0, full),
+            selective_recompute=along(0, selective),
+            zero=along(1, zero),
+            hsdp=along(1, hsdp),
             group=np.asarray(self.group, dtype=dtype),
-            sequence_parallel=np.array(self.sequence_parallel, dtype=dtype).reshape(-1, 1),
-            offload=np.array(self.offload, dtype=dtype),
+            sequence_parallel=along(2, self.sequence_parallel),
+            offload=along(3, self.offload),
+            overlap_tp=along(4, self.overlap_tp),
+            overlap_dp=along(5, self.overlap_dp),
         )
+
+    def point(self, index: int) -> Options:
+        """The combination at `index` of the flattened axes, as zero-dimensional arrays."""
+        recompute, sharding, sequence, offload, tp, dp = (int(i) for i in np.unravel_index(index, self.shape))
+        full, selective = self.recompute[recompute]
+        zero, hsdp = _ZERO[self.sharding[sharding]]
+        values = (full, selective, zero, hsdp, self.group, self.sequence_parallel[sequence], self.offload[offload])
+        return Options(*(np.asarray(v) for v in (*values, self.overlap_tp[tp], self.overlap_dp[dp])))
+
+    def sharding_at(self, index: int) -> str:
+        """Name of the sharding of the combination at `index`."""
+        return self.sharding[int(np.unravel_index(index, self.shape)[1])]
 
 
 def divisors(number: int) -> list[int]:
@@ -57,14 +88,14 @@ def divisors(number: int) -> list[int]:
 def option_axes(stated: Layout, *, fused_attention: bool, exhaustive: bool, group: int = 0) -> OptionAxes:
     """The options that the job leaves open.
 
-    A quick search asks for what usually wins; an exhaustive one adds recomputation of a share of the layers, plain
-    ZeRO-2, and offload of optimizer states.
+    A quick search asks for what usually wins; an exhaustive one takes recomputation in sixteenths of the layers, all
+    shardings, offload of optimizer states, and each kind of overlap on and off.
     """
     named = {"none": (0.0, 0.0), "selective": (0.0, 1.0), "full": (1.0, 0.0)}
     if stated.recompute is not None:
         recompute: tuple[tuple[float, float], ...] = (named[stated.recompute],)
     else:
-        partial = tuple((share, 0.0) for share in RECOMPUTE_SHARES)
+        partial = tuple((share, 0.0) for share in (ALL_SHARES if exhaustive else QUICK_SHARES))
         # a fused kernel makes selective recomputation the same as none
         middle = () if fused_attention and not exhaustive else (named["selective"],)
         recompute = (named["none"], *middle, *partial, named["full"])
@@ -78,7 +109,8 @@ def option_axes(stated: Layout, *, fused_attention: bool, exhaustive: bool, grou
     offload = (0.0, 1.0) if exhaustive else (0.0,)
     if stated.offload is not None:
         offload = (float(stated.offload),)
-    return OptionAxes(recompute, sharding, sequence, offload, float(group))
+    overlap = (0.0, 1.0) if exhaustive else (1.0,)
+    return OptionAxes(recompute, sharding, sequence, offload, overlap, overlap, float(group))
 
 
 def _batch_splits(per_rank: float, stated: int | None, exhaustive: bool) -> list[int]:
@@ -97,14 +129,18 @@ def enumerate_layouts(
 ) -> Layouts:
     """All layouts of `job` on `count` accelerators with scale-up domains of `domain`; arrays of shape (n,).
 
-    Pruned: tensor parallelism beyond the domain or not dividing the heads, pipelines that do not divide the layers,
-    context shards under 2,048 tokens, expert groups that do not divide the experts, more ranks than sequences.
+    Pruned: tensor parallelism beyond the domain (64 in an exhaustive search) or not dividing the heads, pipelines that
+    do not divide the layers, context shards under 2,048 tokens (256), expert groups that do not divide the experts,
+    more ranks than sequences,
+    interleaving of a number of microbatches that the pipeline does not divide.
     An empty result means that nothing obeys the job's stated layout.
     """
     model, stated = job.model, job.layout
-    widest = max(min(domain, 16), 1)
-    tps = [stated.tp] if stated.tp else [d for d in divisors(model.heads) if d <= widest and (exhaustive or d & (d - 1) == 0)]
-    cps = [stated.cp] if stated.cp else [c for c in (1, 2, 4, 8, 16) if c == 1 or job.sequence // c >= 2048]
+    widest = 64 if exhaustive else max(min(domain, 16), 1)
+    shortest = 256 if exhaustive else 2048
+    tps = [d for d in divisors(model.heads) if d <= widest and (exhaustive or d & (d - 1) == 0)]
+    tps = [stated.tp] if stated.tp else tps
+    cps = [stated.cp] if stated.cp else [c for c in (1, 2, 4, 8, 16) if c == 1 or job.sequence // c >= shortest]
     if stated.pp:
         pps = [stated.pp]
     else:
@@ -120,10 +156,13 @@ def enumerate_layouts(
                 dp = count // (tp * cp * pp)
                 if (stated.dp and dp != stated.dp) or dp > job.global_batch:
                     continue
+                splits = _batch_splits(job.global_batch / dp, stated.micro_batch, exhaustive)
                 for ep in _expert_degrees(job, dp * cp):
                     for vp in _virtual_stages(model.layers, pp, stated.vp):
-                        for micro in _batch_splits(job.global_batch / dp, stated.micro_batch, exhaustive):
-                            rows.append((tp, cp, pp, vp, ep, dp, micro))
+                        for micro in splits:
+                            # interleaving runs microbatches in groups of the pipeline's length
+                            if vp == 1 or stated.vp or round(job.global_batch / dp / micro) % pp == 0:
+                                rows.append((tp, cp, pp, vp, ep, dp, micro))
     table = np.array(rows, dtype=float).reshape(-1, 7)
     return Layouts(*table.T)
 

@@ -277,13 +277,23 @@ def _precision(row: Row, chip: Accelerator) -> tuple[str, tuple[str, ...]]:
     """The precision of the matrix multiplications: stated, or presumed by source and framework, if the chip has it."""
     text = row.text("precision").lower()
     stated = next((rule["name"] for rule in reading()["precision"] if re.search(rule["pattern"], text)), None)
-    if text and stated is not None:
-        return str(stated), ()
+    if stated is not None:
+        usable = _computable(str(stated), chip)
+        return usable, (() if usable == stated else (f"{chip.name} has no {stated}: {usable} taken",))
     for rule in reading()["presumed_precision"]:
         fits = all(re.search(rule.get(name, ""), row.text(name).lower()) for name in ("source", "framework"))
         if fits and chip.peak(rule["name"]) is not None:
             return str(rule["name"]), (f"precision not stated: {rule['name']} presumed",)
     return "bf16", ("precision not stated: bf16 presumed",)
+
+
+def _computable(precision: str, chip: Accelerator) -> str:
+    """The precision, or the next wider one that the chip computes in; two of 16 bits stand for each other."""
+    wider: Mapping[str, list[str]] = reading()["wider"]
+    for name in (precision, *wider.get(precision, ())):
+        if chip.peak(name) is not None:
+            return name
+    return precision
 
 
 def _family(row: Row, chip: Accelerator, task: str) -> tuple[str, str]:

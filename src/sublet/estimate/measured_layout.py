@@ -1,7 +1,7 @@
-"""How a measured row spread its job: degrees, batch split, sharding and recomputation, from prose and numbers.
+"""How a measured row spread its job: sharding and recomputation from prose, beside the degrees from numbers.
 
-Invariant: what is returned is stated by the row or follows from it by arithmetic; whatever had to be presumed is named
-in a sentence, and what cannot be known stays None, for the search to choose.
+Invariant: what is returned is stated by the row or follows from it; whatever had to be presumed is named in a sentence,
+and what cannot be known stays None, for the search to choose.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sublet.estimate.measured_degrees import degrees_of
 from sublet.estimate.rows import Row, reading
 from sublet.workload.flops import attention_flop_per_token
 from sublet.workload.job import Layout
@@ -32,14 +33,6 @@ class StatedLayout:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Degrees:
-    tp: int | None
-    pp: int | None
-    cp: int | None
-    dp: int | None
-
-
 def layout_of(
     row: Row, model: Model, *, count: int, slices: int, node: int, family: str, lora: bool, global_batch: int
 ) -> StatedLayout:
@@ -47,17 +40,9 @@ def layout_of(
 
     `node` is the number of chips of one host: the group of an HSDP whose size is not stated.
     """
-    said: list[str] = []
     kind = sharding_of(row.text("sharding"))
-    degrees = _degrees(row, count, kind, family, lora, said)
-    accumulation = row.whole("grad_accum")
-    micro, degrees = _micro_batch(row, degrees, count, global_batch, accumulation, family, lora, said)
+    degrees, said = degrees_of(row, count=count, global_batch=global_batch, family=family, sharding=kind, lora=lora)
     dp = degrees.dp
-    if micro is not None and dp is not None and global_batch % (micro * dp) == 0:
-        steps = global_batch // (micro * dp)
-        if accumulation not in (None, steps):
-            said.append(f"the stated accumulation of {accumulation} does not give the batch: {steps} taken")
-        accumulation = steps
     group = _fsdp_group(row.text("sharding"), kind, dp, count, slices, node)
     if kind in ("zero3", "hsdp") and group is not None and dp is not None:
         kind = "hsdp" if group < dp else "zero3"
@@ -74,7 +59,7 @@ def layout_of(
         cp=degrees.cp,
         ep=row.whole("ep") or (None if experts and not sharded_alone else 1),
         dp=dp,
-        micro_batch=micro,
+        micro_batch=degrees.micro,
         sharding=kind,
         recompute=recompute,
         sequence_parallel=_sequence_parallel(row, degrees.tp),
@@ -82,7 +67,7 @@ def layout_of(
     )
     offloaded = bool(re.search(r"offload", row.text("activation_checkpointing"), re.IGNORECASE))
     offloaded = offloaded or (remat is not None and bool(remat["offloads"]))
-    return StatedLayout(layout, accumulation, group, share, offloaded, tuple(said))
+    return StatedLayout(layout, degrees.accumulation, group, share, offloaded, said)
 
 
 def sharding_of(text: str) -> str | None:
@@ -98,67 +83,6 @@ def sharding_of(text: str) -> str | None:
         ("ddp", r"\bddp\b|\bnone\b|data parallel|zero[- ]?0|replicat|no shard"),
     )
     return next((kind for kind, pattern in patterns if re.search(pattern, plain)), None)
-
-
-def _degrees(row: Row, count: int, sharding: str | None, family: str, lora: bool, said: list[str]) -> _Degrees:
-    tp, pp, cp, dp = (row.whole(name) for name in ("tp", "pp", "cp", "dp"))
-    if family == "JAX":
-        pp, cp = pp or 1, cp or 1
-        if tp is None and re.search(r"fsdp", row.text("sharding"), re.IGNORECASE):
-            tp = 1
-    elif sharding in ("zero2", "zero3", "hsdp") and tp is None and pp is None and cp is None:
-        tp = pp = cp = 1
-        said.append("no model parallelism presumed: the row states sharded data parallelism alone")
-    elif tp is not None and pp is not None and cp is None:
-        stretch = count // (tp * pp * dp) if dp and count % (tp * pp * dp) == 0 else 1
-        cp = stretch
-    if lora and pp is None:
-        pp = 1
-    if dp is None and tp is not None and pp is not None and cp is not None and count % (tp * pp * cp) == 0:
-        dp = count // (tp * pp * cp)
-    if tp is not None and cp is not None and pp is None and dp is not None and count % (tp * cp * dp) == 0:
-        pp = count // (tp * cp * dp)
-    model_parallel = (tp or 1) * (pp or 1) * (cp or 1)
-    if count % model_parallel:
-        said.append(f"tp {tp} x pp {pp} x cp {cp} does not divide {count} chips: all left to the search")
-        return _Degrees(None, None, None, None)
-    if None not in (tp, pp, cp, dp) and model_parallel * (dp or 1) != count:
-        said.append(f"tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {count} chips: dp left to the search")
-        dp = None
-    return _Degrees(tp, pp, cp, dp)
-
-
-def _micro_batch(
-    row: Row,
-    degrees: _Degrees,
-    count: int,
-    global_batch: int,
-    accumulation: int | None,
-    family: str,
-    lora: bool,
-    said: list[str],
-) -> tuple[int | None, _Degrees]:
-    """Sequences per microbatch and data-parallel rank; JAX programs state it per chip, shared by tensor parallelism."""
-    stated, dp = row.positive("micro_batch"), degrees.dp
-    if family == "JAX":
-        if dp is None or global_batch % dp:
-            return None, degrees
-        if stated is None:
-            return None, degrees
-        per_rank = round(stated * count / dp)
-        return (per_rank if per_rank >= 1 and global_batch % (per_rank * dp) == 0 else None), degrees
-    if stated is not None:
-        return max(round(stated), 1), degrees
-    if accumulation is None or global_batch % accumulation:
-        return None, degrees
-    at_once = global_batch // accumulation
-    if dp is not None:
-        return (at_once // dp if at_once % dp == 0 else None), degrees
-    micro = int(reading()["lora"]["micro_batch"])
-    if lora and at_once % micro == 0 and count % (at_once // micro) == 0:
-        said.append(f"micro batch of {micro} presumed, as in the LoRA submissions that state it")
-        return micro, _Degrees(degrees.tp, degrees.pp, degrees.cp, at_once // micro)
-    return None, degrees
 
 
 def _fsdp_group(text: str, kind: str | None, dp: int | None, count: int, slices: int, node: int) -> int | None:

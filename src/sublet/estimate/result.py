@@ -50,6 +50,8 @@ class ChosenLayout:
     recompute: str  # "none" | "selective" | "full"
     sequence_parallel: bool
     offload: bool
+    overlap_tp: bool = True  # tensor-parallel traffic behind compute, as far as the framework can
+    overlap_dp: bool = True  # data-parallel, context-parallel and pipeline traffic likewise
 
 
 @dataclass(frozen=True)
