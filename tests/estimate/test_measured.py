@@ -348,10 +348,22 @@ def test_a_version_in_a_name_is_no_group(read):
     assert (run.job.layout.sharding, run.fsdp_group) == ("zero3", 64)
 
 
-def test_degrees_that_do_not_make_the_count_leave_data_parallelism_open(read):
-    run = read(tp="8", pp="2", dp="7")
-    assert run.job.layout.dp is None
-    assert run.job.layout.tp == 8
+@pytest.mark.parametrize("dp", ["7", "2"])
+def test_where_the_degrees_do_not_make_the_count_the_ranks_are_taken_from_the_others(read, dp):
+    run = read(tp="8", pp="2", dp=dp)
+    assert (run.job.layout.tp, run.job.layout.pp, run.job.layout.dp) == (8, 2, 4)
+    assert any("do not make 64 chips" in sentence for sentence in run.assumptions)
+
+
+def test_ranks_that_cannot_share_the_batch_leave_all_degrees_open(read):
+    layout = read(global_batch="48").job.layout
+    assert (layout.tp, layout.pp, layout.cp, layout.dp, layout.micro_batch) == (None, None, None, None, 2)
+
+
+def test_a_precision_that_the_chip_lacks_is_the_next_wider_one_and_said(read):
+    run = read(chip="A100-SXM4-80GB", precision="fp8")
+    assert run.job.precision == "bf16"
+    assert any("has no fp8" in sentence for sentence in run.assumptions)
 
 
 # --- precision, count, batch ---
@@ -372,7 +384,7 @@ def test_degrees_that_do_not_make_the_count_leave_data_parallelism_open(read):
     ],
 )
 def test_precision_in_prose(read, text, name):
-    run = read(precision=text)
+    run = read(precision=text, chip="B200", chip_memory_gb="180")
     assert (run.job.precision, run.precision_stated) == (name, True)
 
 

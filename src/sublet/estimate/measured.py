@@ -290,10 +290,7 @@ def _precision(row: Row, chip: Accelerator) -> tuple[str, tuple[str, ...]]:
 def _computable(precision: str, chip: Accelerator) -> str:
     """The precision, or the next wider one that the chip computes in; two of 16 bits stand for each other."""
     wider: Mapping[str, list[str]] = reading()["wider"]
-    for name in (precision, *wider.get(precision, ())):
-        if chip.peak(name) is not None:
-            return name
-    return precision
+    return next((name for name in (precision, *wider.get(precision, ())) if chip.peak(name) is not None), precision)
 
 
 def _family(row: Row, chip: Accelerator, task: str) -> tuple[str, str]:

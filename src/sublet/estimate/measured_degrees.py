@@ -41,8 +41,9 @@ def degrees_of(
     """The degrees of a job of `global_batch` sequences per step on `count` chips, and what had to be presumed."""
     said: list[str] = []
     degrees = _lora_ranks(row, _stated(row, family, sharding, lora, said), count, global_batch, lora, said)
-    if count % degrees.known:
-        said.append(f"dp {degrees.dp} and the other degrees do not make {count} chips: dp left to the search")
+    whole = None not in (degrees.tp, degrees.pp, degrees.cp, degrees.dp)
+    if count % degrees.known or (whole and degrees.known != count):
+        said.append(f"dp {degrees.dp} and the other degrees do not make {count} chips: dp taken from the rest")
         degrees = replace(degrees, dp=None)
     degrees = _completed(degrees, count)
     wrong = _impossible(degrees, count, global_batch)
