@@ -65,7 +65,7 @@ class TestMoney:
 
     def test_money_is_not_made_of_floats_nor_added_to_numbers(self):
         with pytest.raises(TypeError, match="made of Decimal"):
-            Money(1.5)
+            Money(1.5)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="cannot add money and int"):
             usd("1") + 1
 

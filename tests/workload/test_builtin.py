@@ -68,7 +68,7 @@ def test_every_repository_that_a_row_cites_is_a_spelling():
 
 
 def test_no_two_rows_claim_one_spelling():
-    seen = {}
+    seen: dict[str, str] = {}
     for row in ROWS:
         for spelling in (row["name"], *filter(None, row["aliases"].split("|"))):
             assert seen.setdefault(normalise(spelling), row["name"]) == row["name"], spelling

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_a_published_config_gives_the_built_in_model(name):
     assert count(read).total == count(known).total
     assert count(read).active == count(known).active
     # what no parameter depends on: contexts differ by how far a publisher trusts the length, Phi-3's window by one
-    same = {"source": "", "context": 0, "window": 0}
+    same: dict[str, Any] = {"source": "", "context": 0, "window": 0}
     if known.experts is not None and known.experts.layers == known.layers:
         same["ffn_hidden"] = 0  # of no layer
     assert replace(read, **same) == replace(known, **same)

@@ -65,7 +65,8 @@ class Origin:
 
 def dotted(path: KeyPath) -> str:
     """ "constraints.counts[1]"."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    words = (step if isinstance(step, int) or step.isidentifier() else repr(step) for step in path)
+    text = "".join(f"[{word}]" if isinstance(word, int) else f".{word}" for word in words)
     return text.removeprefix(".") or "the spec"
 
 
@@ -189,10 +190,8 @@ def _allowed(path: KeyPath) -> list[str]:
 
 
 def _meaning(path: KeyPath) -> str:
-    """The schema's own description of a key or section, for the end of a sentence."""
+    """The schema's own description of a key, for the end of a sentence."""
     section, key = _keys(path)
-    definitions = schema.json_schema()["$defs"]
-    definition = definitions[_SECTIONS[section].__name__]["properties"].get(key, {})
-    inner = definitions.get(str(definition.get("$ref", "")).rsplit("/", 1)[-1], {})
-    description = str(definition.get("description") or inner.get("description") or "a part of the job")
+    definition = schema.json_schema()["$defs"][_SECTIONS[section].__name__]["properties"][key]
+    description = str(definition["description"])
     return f"It means: {description[:1].lower()}{description[1:]}".rstrip(". ")

@@ -76,8 +76,8 @@ class ModelSpec(Section, kw_only=True, frozen=True):
     relative_positions: Annotated[bool, Meta(description="Transformer-XL position projections (Gopher).")] = False
     window: Annotated[int, Meta(ge=0, description="Width of sliding-window attention; 0: full.")] = 0
     windowed_layers: Annotated[int, Meta(ge=0, description="Layers with the window; left out: all.")] | None = None
-    experts: ExpertsSpec | None = None
-    latent: LatentSpec | None = None
+    experts: Annotated[ExpertsSpec | None, Meta(description="Mixture of experts; left out: a dense model.")] = None
+    latent: Annotated[LatentSpec | None, Meta(description="Multi-head latent attention; left out: heads.")] = None
 
 
 class LoraSpec(Section, kw_only=True, frozen=True):
@@ -143,9 +143,9 @@ class JobSpec(Section, kw_only=True, frozen=True):
     precision: Annotated[Precision, Meta(description="Format of the matrix products, for example bf16.")] | None = None
     framework: Annotated[Framework, Meta(description="What runs the training, for example PyTorch.")] | None = None
     optimizer: Annotated[Optimizer, Meta(description="For example adamw.")] | None = None
-    lora: LoraSpec | None = None
-    layout: LayoutSpec = LayoutSpec()
-    constraints: ConstraintsSpec = ConstraintsSpec()
+    lora: Annotated[LoraSpec | None, Meta(description="Adapters, with task: lora; for example {rank: 16}.")] = None
+    layout: Annotated[LayoutSpec, Meta(description="Layout to insist on, for example {tp: 8}.")] = LayoutSpec()
+    constraints: Annotated[ConstraintsSpec, Meta(description="What is acceptable.")] = ConstraintsSpec()
 
 
 def json_schema() -> dict[str, Any]:
