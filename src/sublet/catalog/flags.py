@@ -35,10 +35,10 @@ FLAGS: dict[str, str] = {
 
 BIT: dict[str, int] = {name: 1 << position for position, name in enumerate(FLAGS)}
 
-# what must not win a ranking unmarked; the accelerator-only price lacks a part of what has to be paid
-UNTRUSTED: frozenset[str] = frozenset(
-    {"placeholder", "foreign-currency", "outlier-low", "accelerator-only", "stale", "sources-disagree"}
-)
+# a number that nobody pays in dollars for the whole of it: never compared with prices
+NOT_A_PRICE: frozenset[str] = frozenset({"placeholder", "foreign-currency", "accelerator-only", "not-accelerator"})
+# a price that may be wrong by now or was never right: ranked below what is beyond doubt, or marked
+DOUBTFUL: frozenset[str] = frozenset({"stale", "outlier-low", "sources-disagree", "price-mismatch", "estimated"})
 
 
 def bits(names: Iterable[str]) -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sublet.catalog.importing import FileResult
 
 SCHEMA = "sublet.catalog.manifest/1"
+SHRUNK = 0.5  # a snapshot with less than this share of the offers before it may be cut off
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,19 @@ class Entry:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What became of a file that was stored; `warning` where it should be looked at, else ""."""
+
+    entry: Entry
+    warning: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the file was."""
+        return self.entry.path
+
+
 def home_of(environment: dict[str, str] | None = None) -> Path:
     """The directory of everything that Sublet keeps for this user: SUBLET_HOME, else the XDG data directory."""
     told = os.environ if environment is None else environment
@@ -71,7 +85,10 @@ def open_catalog(home: Path | None = None, as_of: date | None = None) -> OfferTa
 
     With `as_of` the table of that day: what was seen by then, each row once, flagged. Without, all rows of all times.
     """
-    imported = [tablefile.read(_folder(home) / "offers" / f"{entry.id}.npz") for entry in entries(home) if entry.offers]
+    stored = [entry for entry in entries(home) if entry.offers]
+    imported = [
+        _unchanged(tablefile.read(_folder(home) / "offers" / f"{entry.id}.npz"), entry, stored) for entry in stored
+    ]
     table = asof.assemble([embedded.offers(), *imported]) if imported else embedded.offers()
     return table if as_of is None else asof.standing(table, as_of)
 
@@ -112,21 +129,21 @@ def facts(home: Path | None, name: str) -> list[dict[str, str]]:
     ]
 
 
-def save(home: Path | None, results: Iterable[FileResult]) -> list[Entry]:
-    """Store what is usable of some files and return their entries.
+def save(home: Path | None, results: Iterable[FileResult]) -> list[Saved]:
+    """Store what is usable of some files and say what became of each.
 
-    A file that was imported before (same name, format and days) is replaced, one with the same content is kept as it
-    is, so that its prices keep the day on which they were first seen.
+    A file that was imported before (same name, format and days) is replaced. InputError where the store cannot be
+    written.
     """
     folder = _folder(home)
     kept = {entry.id: entry for entry in entries(home)}
-    saved = []
+    saved: list[Saved] = []
     for result in results:
         loaded = result.loaded
         if loaded is None or not result.usable:
             continue
         entry = _entry(result)
-        saved.append(entry)
+        saved.append(Saved(entry, _shrunk(entry, kept.values())))
         kept[entry.id] = entry
         tables = (("offers", loaded.offers, entry.offers), ("machines", loaded.machines, entry.machines))
         for name, table, size in tables:
@@ -151,6 +168,32 @@ def forget(home: Path | None, entry: Entry) -> None:
     tablefile.replace_file(folder / "manifest.json", json.dumps(document, indent=1).encode())
     for name, suffix in (("offers", "npz"), ("machines", "npz"), ("quarantine", "csv"), ("facts", "csv")):
         (folder / name / f"{entry.id}.{suffix}").unlink(missing_ok=True)
+
+
+def _unchanged(table: OfferTable, entry: Entry, others: Iterable[Entry]) -> OfferTable:
+    """The table with `verified` no later than the first day on which a file with the same content was seen.
+
+    A snapshot that repeats an older file byte for byte has not read its prices anew.
+    """
+    same = [one.last for one in others if one.digest == entry.digest and one.last < entry.last]
+    if not same:
+        return table
+    earliest = date.fromisoformat(min(same)).toordinal()
+    return table.with_numbers(verified=table.ints("verified").clip(max=earliest))
+
+
+def _shrunk(entry: Entry, others: Iterable[Entry]) -> str:
+    """A warning where a newer snapshot has far fewer offers than the one that it replaces."""
+    before = [one for one in others if one.scopes == entry.scopes and one.offers and one.last <= entry.last]
+    if not before or not entry.scopes:
+        return ""
+    last = max(before, key=lambda one: one.last)
+    if entry.offers >= SHRUNK * last.offers:
+        return ""
+    return (
+        f"{entry.label} has {entry.offers:,} offers where {last.label} ({last.last}) had {last.offers:,}: if it was cut"
+        " off, import the whole file under the same name"
+    )
 
 
 def _entry(result: FileResult) -> Entry:

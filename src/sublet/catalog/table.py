@@ -204,6 +204,7 @@ class OfferTable:
         region: str | Iterable[str] | None = None,
         market: str | Iterable[str] | None = None,
         shape: str | Iterable[str] | None = None,
+        feed: str | Iterable[str] | None = None,
         currency: str | None = None,
         as_of: date | None = None,
         without: Iterable[str] = (),
@@ -225,7 +226,8 @@ class OfferTable:
             if multiples:
                 fits |= self.numbers["per_accelerator"] & (self.numbers["minimum"] <= count)
             keep &= fits
-        for column, wanted in (("provider", provider), ("region", region), ("market", market), ("shape", shape)):
+        spelled = {"provider": provider, "region": region, "market": market, "shape": shape, "feed": feed}
+        for column, wanted in spelled.items():
             if wanted is not None:
                 keep &= self._spelled(column, _listed(wanted))
         if currency is not None:
