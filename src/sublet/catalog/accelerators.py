@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from sublet.catalog import names
+from sublet.catalog import names, spelling
 from sublet.catalog.accelerator import Accelerator
 from sublet.errors import InputError
 
@@ -82,8 +82,9 @@ def accelerator(name: str) -> Accelerator:
 
 
 def _nearest(name: str) -> tuple[str, ...]:
-    known = {known.casefold(): known for known in accelerators()}
-    return tuple(known[match] for match in get_close_matches(name.casefold(), list(known), n=3, cutoff=0.5))
+    keys = {key: meaning for key, meaning in spelling.keys().items() if not isinstance(meaning, str)}
+    close = get_close_matches(spelling.compact(name), list(keys), n=3, cutoff=0.6)
+    return tuple(dict.fromkeys(variant.accelerator for key in close for variant in keys[key]))[:4]
 
 
 def _listed(chips: tuple[str, ...]) -> str:

@@ -34,7 +34,7 @@ class Resolution:
 
     accelerator: str | None
     candidates: tuple[str, ...]
-    count_hint: int | None  # chips that the spelling states: "8x H100" -> 8, "tpu-v5p-8" -> 4 (chips of the slice)
+    count_hint: int | None  # chips that the spelling ("8x H100" -> 8, "tpu-v5p-8" -> 4) or the instance type states
     kind: str
     by: str = ""  # what settled it: "name", "memory", "interconnect", "instance type", "provider"
     note: str = ""  # what did not agree, one sentence without a full stop
@@ -72,10 +72,8 @@ def resolve(
         return Resolution(None, (), said.count, "not-accelerator", "name", said.other)
     if not said.key:
         return _by_instance(raw, instance, shape, provider)
-    count = said.count
-    if count is None and shape:
-        count = _slice_chips(shape)
-    found = _narrowed(raw, said, instance, provider, shape, memory_gib, interconnect)
+    count = said.count if said.count is not None or not shape else _chips_of(provider, shape)
+    found = _narrowed(said, instance, provider, shape, memory_gib, interconnect)
     return replace(found, count_hint=count)
 
 
@@ -86,12 +84,11 @@ def _by_instance(raw: str, instance: _Instance | None, shape: str | None, provid
     if instance is None:
         return Resolution(None, (), None, "unknown" if raw.strip() else "none")
     chip = instance.accelerator
-    count = _slice_chips(shape or "")
+    count = _chips_of(provider or instance.provider, shape or "")
     return Resolution(chip, (chip,), count, "resolved", "instance type", share=instance.share)
 
 
 def _narrowed(
-    raw: str,
     said: Spelling,
     instance: _Instance | None,
     provider: str | None,
@@ -112,8 +109,6 @@ def _narrowed(
         if not fitting:
             notes.append(f"named with {said.memory_gb:g} GB, the chip has {variants[0].memory_gb:g}")
         variants = fitting or variants
-    if len(variants) > 1 and memory is None and compact(raw) == compact(variants[0].accelerator):
-        variants = variants[:1]
     if instance is not None:
         fitting = tuple(variant for variant in variants if variant.accelerator == instance.accelerator)
         if fitting and len(variants) > 1:
@@ -144,6 +139,8 @@ def _narrowed(
         fitting = _at_provider(variants, provider, said, memory)
         if fitting and len(fitting) < len(variants):
             variants, by = fitting, "provider"
+    if len(variants) > 1 and said.key == compact(variants[0].accelerator):
+        variants = variants[:1]  # the plain name is the canonical one: GH200 beside GH200 144GB
     if len(variants) > 1:
         return _ambiguous(variants, notes)
     chip = variants[0].accelerator
@@ -226,13 +223,24 @@ def _names(variants: tuple[Variant, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(variant.accelerator for variant in variants))
 
 
-def _slice_chips(shape: str) -> int | None:
-    """Chips of a TPU virtual machine or slice by its name ("ct5lp-hightpu-8t", "tpu-v5p-8")."""
-    found = re.fullmatch(r"(?:ct\d\w*|tpu7x)-[a-z]+-(\d+)t(?:-.*)?", shape.casefold())
+def _chips_of(provider: str | None, shape: str) -> int | None:
+    """Chips of an instance type: by the table of shapes, a TPU's name ("ct5lp-hightpu-8t") or its words ("8x-H100")."""
+    key = shape.strip().casefold().replace(" ", "_")
+    where = provider_id(provider) if provider else ""
+    known = _shape_counts().get((where, key)) or _shape_counts().get((where, f"standard_{key}"))
+    if known is not None:
+        return known
+    found = re.fullmatch(r"(?:ct\d\w*|tpu7x)-[a-z]+-(\d+)t(?:-.*)?", key)
     if found is not None:
         return int(found.group(1))
     said = read(shape)
-    return said.count if said.key.startswith("tpu") else None
+    return said.count if said.key else glimpse(shape).count
+
+
+@lru_cache(maxsize=1)
+def _shape_counts() -> Mapping[tuple[str, str], int]:
+    with (DATA / "shapes.csv").open(encoding="utf-8", newline="") as file:
+        return {(row["provider"], row["name"].casefold()): int(row["count"]) for row in csv.DictReader(file)}
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,7 @@ class Spelling:
 _SEPARATORS = re.compile(r"[\s_\-/,;()\[\]+®™]+")
 _REPLACED = (
     (re.compile(r"[×*]"), "x"),
+    (re.compile(r"\.(?!\d)|(?<!\d)\."), " "),
     (re.compile(r"(?<![\d.])1/[2-8](?!\d)"), "fraction"),
     (re.compile(r"ultrascale\+"), "ultrascale plus"),
 )
@@ -53,19 +54,19 @@ _NOISE = re.compile(
     r"|graphics|card|tensor|cores?|cloud|gen(?:eration)?\s?\d?|edition|hopper|ampere|blackwell|volta|turing|pascal"
     r"|lovelace|kepler|maxwell|cdna\s?\d?|superchip|secure|community|spot|on\s?demand|high\s?freq\.?|mod|hbm\s?\d?e?"
     r"|gddr\s?\d?x?|vram|memory|ecc|dedicated|bare\s?metal|vm|instance|node|server|system|box|base\s?board|board"
-    r"|platform|cluster|vws|single|the|with|each|per|devices?|pod|slices?|pod\s?slice|rack|one|of|two|a|chips?)(?![a-z\d])"
+    r"|platform|cluster|vws|single|the|with|each|per|devices?|pod|slices?|pod\s?slice|rack|ac|lc|air|liquid|cooled|one|of|two|a|chips?)(?![a-z\d])"
 )
 _FORMS = (
     (re.compile(r"sxm(?:\s?[2-6](?!\d)|[2-6](?=(?:16|32|40|64|80|96|141|180|192|288)(?:\D|$)))?"), "sxm"),
     (re.compile(r"(?:hgx|dgx)(?![a-z])"), "sxm"),
     (re.compile(r"nv\s?switch"), "sxm"),
     (re.compile(r"pci(?:\s?e)?(?:\s?express)?(?:\s?gen)?(?:\s?[3-6](?:\.0)?(?!\d))?(?:\s?x\s?16)?(?![a-z])"), "pcie"),
-    (re.compile(r"nv\s?link\s?\d?"), "nvlink"),
+    (re.compile(r"nv\s?link(?:\s?\d(?!\d))?"), "nvlink"),
     (re.compile(r"nvl\s?(?:2|4|8|16|36|72|144)?(?![a-z\d])"), "nvl"),
     (re.compile(r"oam(?![a-z])"), "oam"),
 )
 _PART = re.compile(r"(?:mig(?:\s?\d+g\.?\d*(?:gb)?)?|\d+g\.\d+gb|v\s?gpu|fraction(?:al)?)(?![a-z])")
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s?(?:gib|gbytes?|gb|g)(?![a-z])")
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s?(?:gib|gbytes?|gb|go|g)(?![a-z])")
 _COUNT = re.compile(r"(?:(\d{1,4})\s?x|x\s?(\d{1,4})|:\s?(\d{1,4})(?:\.0)?|(\d{1,3})\s?gpus?)(?![a-z\d])")
 _LEADING_COUNT = re.compile(r"(\d{1,4})\s?x\s?(?=[a-z])")
 _BARE = re.compile(r"(\d+(?:\.\d+)?)(?![\w.])")
@@ -95,7 +96,7 @@ def keys() -> Mapping[str, tuple[Variant, ...] | str]:
                 found[key] = (*known, variant)
     for variants in {variants for variants in found.values() if not isinstance(variants, str)}:
         for variant in variants:  # a canonical name is a key of its own
-            found[compact(variant.accelerator)] = (variant,)
+            found.setdefault(compact(variant.accelerator), (variant,))
     return found
 
 
@@ -212,7 +213,7 @@ def _word(text: str, at: int, said: Spelling, spaced: bool, lenient: bool) -> tu
         found = pattern.match(text, at)
         if found is not None:
             return found.end(), _with_form(said, form)
-    found = _BARE.match(text, at) if spaced or text[at - 1].isalpha() else None
+    found = _BARE.match(text, at) if spaced or text.endswith(("sxm", "pcie", "nvl", "oam"), 0, at) else None
     if found is not None and not lenient:
         number = float(found.group(1))
         if any(abs(variant.memory_gb - number) <= 0.02 * number for variant in said.variants):
