@@ -64,6 +64,10 @@ def test_the_batch_of_pre_training_grows_with_the_model_as_published(name, token
     assert "arXiv" in note
 
 
+def test_a_sequence_beyond_the_published_batch_is_a_batch_of_its_own():
+    assert default_batch(model("mpt-125m"), "pretrain", 1_000_000)[0] == 1
+
+
 @pytest.mark.parametrize("task", ["finetune", "lora"])
 def test_fine_tuning_takes_the_small_batch_of_its_source(task):
     assert default_batch(model("llama-2-70b"), task, 4096)[0] == 64

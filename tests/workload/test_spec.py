@@ -132,6 +132,20 @@ def test_other_optimizers_admit_how_their_memory_is_counted():
     assert any("counted like AdamW's" in sentence for sentence in job.assumptions)
 
 
+@pytest.mark.parametrize(
+    ("spelling", "framework"),
+    [
+        ("pytorch", "PyTorch"),
+        ("torch", "PyTorch"),
+        ("Composer", "PyTorch"),
+        ("MaxText", "JAX"),
+        ("megatron-lm", "Megatron"),
+    ],
+)
+def test_frameworks_by_their_usual_names(spelling, framework):
+    assert job_from_mapping({"model": "mpt-1b", "tokens": "1B", "framework": spelling}).framework == framework
+
+
 def test_a_config_path_starts_from_the_spec(tmp_path, spec):
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "config.json").write_text(

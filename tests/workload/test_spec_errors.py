@@ -66,7 +66,7 @@ def test_the_good_spec_is_good(tmp_path):
         ("model: mpt-30b", "model: [a]", 2, "model is a list: expected text or a mapping"),
         # words
         ("sequence: 2048", "precision: bf17", 4, "precision is 'bf17': expected one of bf16, fp16"),
-        ("sequence: 2048", "framework: torch", 4, "did you mean 'PyTorch'?"),
+        ("sequence: 2048", "framework: pytorhc", 4, "did you mean 'PyTorch'?"),
         ("tp: 8", "sharding: zero4", 7, "layout.sharding is 'zero4': expected one of ddp, zero1"),
         # units
         ("tokens: 1T", "tokens: 1X", 3, "tokens '1X' is not a count of tokens: write for example 1T"),

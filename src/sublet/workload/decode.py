@@ -1,16 +1,18 @@
 """From plain data to a `JobSpec`: every refusal is one sentence that names the key, the value and what would be right.
 
 Invariant: what the schema refuses is refused here with the place in the file; nothing is corrected silently but the
-case of a word ("pytorch" is PyTorch).
+spelling of a word ("pytorch" and "torch" are PyTorch).
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -132,13 +134,20 @@ def _canonical(section: type[schema.Section], mapping: dict[str, Any]) -> None:
             mapping[key] = [words.get(item.casefold(), item) if isinstance(item, str) else item for item in value]
 
 
+@cache
 def _enumerations(section: type[schema.Section]) -> dict[str, dict[str, str]]:
-    """Key -> lower-case word -> word, for the keys that take one of a few words."""
-    return {
+    """Key -> lower-case spelling -> word, for the keys that take one of a few words."""
+    spellings = {
         key: words
         for key, hint in get_type_hints(section).items()
         if (words := {word.casefold(): word for word in _words(hint)})
     }
+    if "framework" in spellings:
+        with (
+            Path(__file__).with_name("data").joinpath("framework_names.csv").open(encoding="utf-8", newline="") as file
+        ):
+            spellings["framework"] |= {row["spelling"]: row["framework"] for row in csv.DictReader(file)}
+    return spellings
 
 
 def _words(hint: Any) -> list[str]:
@@ -186,7 +195,7 @@ def _keys(path: KeyPath) -> tuple[KeyPath, str]:
 
 def _allowed(path: KeyPath) -> list[str]:
     section, key = _keys(path)
-    return list(_enumerations(_SECTIONS[section])[key].values())
+    return list(dict.fromkeys(_enumerations(_SECTIONS[section])[key].values()))
 
 
 def _meaning(path: KeyPath) -> str:

@@ -36,7 +36,9 @@ def default_batch(model: Model, task: str, sequence: int) -> tuple[int, str]:
         for row in _rows()
         if row["task"] == task and (not row["up_to_params"] or total <= parse_count(row["up_to_params"]))
     )
-    sequences, _ = parse_batch(row["batch"], sequence)
+    number, noun = row["batch"].split()
+    tokens = parse_count(number) if noun == "tokens" else None
+    sequences = 1 if tokens is not None and tokens < sequence else parse_batch(row["batch"], sequence)[0]
     return sequences, f"global batch not given: {_both(sequences, sequence)}, after {row['source']}"
 
 

@@ -22,6 +22,7 @@ from sublet.workload.spec_constraints import read_constraints
 from sublet.workload.spec_model import reaching, read_model
 
 _LORA_RANK = 16
+_OPTIONS = {"lora": "--lora-rank", "counts": "--count", "markets": "--market"}  # where the name is not the key's
 _ADAM = ("adam", "adamw")
 _RIVALS: Mapping[KeyPath, set[KeyPath]] = {
     ("tokens",): {("epochs",), ("dataset",)},
@@ -89,7 +90,7 @@ def _option(path: KeyPath) -> str:
     names = [step for step in path if isinstance(step, str)]
     if not names:
         return "the job"
-    return "--lora-rank" if names[0] == "lora" else f"--{names[-1].replace('_', '-')}"
+    return _OPTIONS.get(names[0]) or _OPTIONS.get(names[-1]) or f"--{names[-1].replace('_', '-')}"
 
 
 def _without_rivals(base: Mapping[str, Any], given: set[KeyPath]) -> dict[str, Any]:
