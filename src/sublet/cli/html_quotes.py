@@ -7,7 +7,7 @@ from html import escape
 from sublet.cli import html_chart, render_text
 from sublet.cli.html_page import bars, bullets, cell, element, fill, headings, pairs
 from sublet.quote.explain import crossovers, figures
-from sublet.quote.rank import VIEWS
+from sublet.quote.rank import VIEWS, order_of
 from sublet.quote.value import Quote
 from sublet.quote.view import Quotes
 from sublet.units import format_bytes, format_duration
@@ -23,7 +23,7 @@ def page(quotes: Quotes, today_ordinal: int) -> str:
     facts = [
         f"Prices as of {render_text.age(quotes, today_ordinal)}",
         f"{quotes.offers:,} offers, {quotes.candidates:,} quoted",
-        f"order: {VIEWS[quotes.view]}",
+        VIEWS[order_of(quotes.view, quotes.job.constraints)],
     ]
     rows = [
         part

@@ -66,7 +66,8 @@ def quote(
     from sublet.quote.view import nothing_fits, select
 
     plan = _planner()
-    priced = price_all(asked, offers.columns, as_of=offers.as_of, facts=from_catalogue(), plan=plan)
+    every = limit == 0 or view == "all"
+    priced = price_all(asked, offers.columns, as_of=offers.as_of, facts=from_catalogue(), plan=plan, every=every)
     found = select(priced, view, limit)
     if row is not None and found.quotes:
         _explain(found, row, plan, as_json)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from sublet.cli import render_text as text
 from sublet.quote.explain import Explanation, order_sentence
-from sublet.quote.rank import VIEWS
+from sublet.quote.rank import VIEWS, order_of
 from sublet.quote.view import Quotes
 from sublet.units import format_bytes, format_duration
 
@@ -31,7 +31,7 @@ def print_quotes(quotes: Quotes, today_ordinal: int) -> None:
     shown = f"{len(quotes.quotes)} of {len(quotes.quotes) + quotes.more} rows" if quotes.more else "all rows"
     out.print(
         f"[dim]prices as of {text.age(quotes, today_ordinal)} · {quotes.offers:,} offers, {quotes.candidates:,} quoted"
-        f" · {quotes.view}: {VIEWS[quotes.view]} · {shown}[/dim]",
+        f" · {VIEWS[order_of(quotes.view, quotes.job.constraints)]} · {shown}[/dim]",
         soft_wrap=True,
     )
     letters, meanings = text.marks_of(quotes.quotes)

@@ -35,7 +35,7 @@ SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 def headline(job: TrainingJob) -> str:
     """The job in one line: "MPT-30B, 1,000 B tokens, sequence 2,048, ..."."""
     parts = [
-        job.model.name if job.model.name.casefold() in job.name.casefold() else f"{job.name} ({job.model.name})",
+        job.name if job.model.name.casefold() in job.name.casefold() else f"{job.name} ({job.model.name})",
         f"{format_count(job.tokens)} tokens",
         f"sequence {job.sequence:,}",
         f"global batch {job.global_batch:,}",

@@ -15,7 +15,7 @@ import numpy as np
 from sublet.catalog.accelerator import Accelerator
 from sublet.catalog.shape import Fabric, Shape
 from sublet.estimate.result import Machine
-from sublet.quote.columns import Columns, Ints, combined
+from sublet.quote.columns import Bools, Columns, Ints, combined
 from sublet.quote.facts import Facts
 from sublet.quote.fate import Fate
 from sublet.workload.flops import job_flop_per_token
@@ -92,6 +92,23 @@ def build(
         group=member[position],
         count=flat_counts[entry],
         option=option_of[entry],
+    )
+
+
+def kept(found: Candidates, keep: Bools) -> Candidates:
+    """The candidates of a mask, with the machines that they need and no others."""
+    options_used, option = np.unique(found.option[keep], return_inverse=True)
+    options = [found.options[index] for index in options_used.tolist()]
+    used = sorted({machine for machines in options for machine in machines})
+    position = {machine: index for index, machine in enumerate(used)}
+    return Candidates(
+        groups=found.groups,
+        machines=tuple(found.machines[index] for index in used),
+        options=tuple(tuple(position[machine] for machine in machines) for machines in options),
+        row=found.row[keep],
+        group=found.group[keep],
+        count=found.count[keep],
+        option=option,
     )
 
 

@@ -57,6 +57,7 @@ def document(quotes: Quotes) -> dict[str, Any]:
         "rejected": [rejected(entry) for entry in quotes.rejected],
         "more": quotes.more,
         "candidates": quotes.candidates,
+        "dominated": quotes.dominated,
         "offers": quotes.offers,
         "superseded": quotes.superseded,
         "sources": list(quotes.feeds),

@@ -2,7 +2,8 @@
 
 `price_all` runs the whole chain once for a job: filters, the newest price of each offer, machines and counts, one
 batched call of the estimator, cost, and what misses the deadline or the budget.
-Invariant: offers in = offers with a candidate + offers rejected with a reason + older prices of the same offer.
+Invariant: offers in = offers with a candidate + offers rejected with a reason + older prices of the same offer (+ those
+of dominated candidates, where not every offer was asked for).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import date
 import numpy as np
 
 from sublet.estimate.result import Estimate, Machine, Rejection
-from sublet.quote import candidates, filters, pricing, rank, refusals
+from sublet.quote import candidates, dominance, filters, pricing, rank, refusals
 from sublet.quote.columns import Bools, Columns, Floats, Ints
 from sublet.quote.facts import Facts
 from sublet.quote.fate import Fate
@@ -51,6 +52,9 @@ class Priced:
     export_unknown: frozenset[str]  # chips whose export status the published figures do not settle
     rejected: tuple[Rejected, ...]
     offers: int  # in the catalogue
+    every_row: Ints  # offer of every candidate, those that were not estimated or do not fit included
+    every_count: Ints
+    dominated: int  # candidates that were not estimated: another is no dearer on a network no worse
     superseded: int  # older prices of offers that are there with a newer one
     peers: pricing.Peers
     notes: tuple[str, ...]
@@ -67,9 +71,13 @@ def price_all(
     as_of: date,
     facts: Facts,
     plan: Plan,
+    every: bool = True,
     stale_after_days: int = pricing.STALE_AFTER_DAYS,
 ) -> Priced:
     """Every offer at every allowed count with its time and cost, and every refusal with its reason.
+
+    Without `every`, candidates that another offer of the same chip, count and market beats in price and in network
+    are not estimated: enough for a view of one row per chip, count and market, and a good deal faster.
 
     `columns`: offers seen by `as_of`; `plan(job, machines)` gives one Estimate or Rejection per machine, in order.
     Raises InputError where the job names an accelerator that the catalogue does not know.
@@ -79,6 +87,11 @@ def price_all(
     alive = fate.alive
     rows, several = pricing.newest(columns, alive)
     found = candidates.build(columns, rows, fate, job, admitted.chips, facts)
+    every_row, every_count = found.row, found.count
+    if not every:
+        firmness, _ = pricing.trust(columns.take(found.row), as_of, CURRENCY, stale_after_days)
+        lost = dominance.beaten(found, columns, firmness, budget=job.constraints.budget is not None)
+        found = candidates.kept(found, ~lost)
     results = tuple(plan(job, found.machines)) if found.machines else ()
     chosen = np.array([_slowest(results, option) for option in found.options], dtype=np.int64)
     result = chosen[found.option] if len(found.option) else found.option
@@ -125,6 +138,9 @@ def price_all(
         tie=tie[found.row[keep]],
         rejected=tuple(rejected),
         offers=len(columns),
+        dominated=len(every_row) - len(found.row),
+        every_row=every_row,
+        every_count=every_count,
         superseded=int(alive.sum()) - len(rows),
         peers=pricing.Peers(columns, alive),
         notes=_notes(job, columns),

@@ -13,15 +13,23 @@ from hashlib import blake2b
 import numpy as np
 
 from sublet.quote.columns import Bools, Columns, Floats, Ints, combined, ranks
+from sublet.workload.job import Constraints
 
 VIEWS = {
-    "best": "cheapest within the deadline; with a budget alone the fastest within it",
-    "cheapest": "least cost first (among those within the deadline, where there is one)",
-    "fastest": "soonest finished first (among those within the budget, where there is one)",
+    "best": "the view that the constraints ask for: fastest with a budget alone, else cheapest",
+    "cheapest": "least cost first",
+    "fastest": "soonest finished first",
     "value": "most model FLOP per dollar first",
     "pareto": "only what no other offer beats in both time and cost, soonest finished first",
-    "all": "as best, every offer on its own row",
+    "all": "as best, every offer on a row of its own",
 }
+
+
+def order_of(view: str, constraints: Constraints) -> str:
+    """The order that a view means for a job: "cheapest", "fastest", "value" or "pareto"."""
+    if view in ("best", "all"):
+        return "fastest" if constraints.budget is not None and constraints.deadline_s is None else "cheapest"
+    return view
 
 
 def pareto(time: Floats, cost: Floats) -> Bools:
@@ -62,8 +70,7 @@ def order(trust: Ints, goal: Floats, other: Floats, tie: Ints) -> Ints:
     return np.lexsort((tie, other, goal, trust))
 
 
-def best_of_each(ordered: Ints, key: Ints) -> tuple[Ints, Ints]:
-    """The first of `ordered` for every distinct key, in order, and how many others share its key."""
-    _, first, sizes = np.unique(key[ordered], return_index=True, return_counts=True)
-    back = np.argsort(first, kind="stable")
-    return ordered[first[back]], sizes[back] - 1
+def best_of_each(ordered: Ints, key: Ints) -> Ints:
+    """The first of `ordered` for every distinct key of `key`, in order."""
+    _, first = np.unique(key[ordered], return_index=True)
+    return ordered[np.sort(first)]

@@ -14,7 +14,7 @@ import numpy as np
 from sublet.errors import InputError, NothingFitsError
 from sublet.estimate.result import Estimate
 from sublet.quote import pricing, rank
-from sublet.quote.columns import Floats, combined
+from sublet.quote.columns import Floats, Ints
 from sublet.quote.priced import CURRENCY, Priced
 from sublet.quote.value import UNRANKED, Quote, Rejected
 from sublet.units import DAY_S
@@ -33,6 +33,7 @@ class Quotes:
     quotes: tuple[Quote, ...]
     more: int  # rows of this view that the limit cut off
     candidates: int  # offers x counts that were quoted, alike rows counted one by one
+    dominated: int  # offers x counts that another offer of the same chip beats in price and network: not estimated
     offers: int  # in the catalogue that day
     superseded: int  # of them, older prices of offers that are there with a newer one
     rejected: tuple[Rejected, ...]
@@ -53,15 +54,16 @@ def select(priced: Priced, view: str = "best", limit: int = DEFAULT_LIMIT) -> Qu
     rows = np.flatnonzero(priced.pareto) if view == "pareto" else np.arange(len(priced))
     goal, other = _goals(priced, view)
     ordered = rows[rank.order(priced.trust[rows], goal[rows], other[rows], priced.tie[rows])]
+    kind = _kind(priced, priced.row, priced.count)
     if view == "all" or limit == 0:
-        similar = np.zeros(len(ordered), dtype=np.int64)
+        alike: dict[int, int] = {}
     else:
-        key = combined(priced.columns.identity.take(priced.row), priced.columns.market.take(priced.row), priced.count)
-        ordered, similar = rank.best_of_each(ordered, key)
+        ordered = rank.best_of_each(ordered, kind)
+        kinds, sizes = np.unique(_kind(priced, priced.every_row, priced.every_count), return_counts=True)
+        alike = dict(zip(kinds.tolist(), (sizes - 1).tolist(), strict=True))
     shown = ordered[:limit] if limit else ordered
     quotes = tuple(
-        _quote(priced, int(index), place, int(alike))
-        for place, (index, alike) in enumerate(zip(shown, similar[: len(shown)], strict=True), start=1)
+        _quote(priced, index, place, alike.get(int(kind[index]), 0)) for place, index in enumerate(shown.tolist(), 1)
     )
     feeds = np.unique(priced.columns.feed.codes[priced.row[shown]]).tolist() if len(shown) else []
     return Quotes(
@@ -71,6 +73,7 @@ def select(priced: Priced, view: str = "best", limit: int = DEFAULT_LIMIT) -> Qu
         quotes=quotes,
         more=len(ordered) - len(shown),
         candidates=len(priced),
+        dominated=priced.dominated,
         offers=priced.offers,
         superseded=priced.superseded,
         rejected=priced.rejected,
@@ -79,11 +82,16 @@ def select(priced: Priced, view: str = "best", limit: int = DEFAULT_LIMIT) -> Qu
     )
 
 
+def _kind(priced: Priced, row: Ints, count: Ints) -> Ints:
+    """One integer per candidate: what one row of a view stands for, an accelerator, a market and a count."""
+    columns, most = priced.columns, int(priced.every_count.max(initial=0)) + 1
+    market = columns.identity.codes[row] * len(columns.market.vocabulary) + columns.market.codes[row]
+    return market * most + count
+
+
 def _goals(priced: Priced, view: str) -> tuple[Floats, Floats]:
     """What a view orders by: first this, then that; arrays of one entry per candidate."""
-    constraints = priced.job.constraints
-    if view in ("best", "all"):
-        view = "fastest" if constraints.budget is not None and constraints.deadline_s is None else "cheapest"
+    view = rank.order_of(view, priced.job.constraints)
     if view in ("fastest", "pareto"):
         return priced.time, priced.cost
     if view == "value":
