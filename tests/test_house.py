@@ -244,19 +244,29 @@ def test_generated_tables_are_those_that_their_command_makes(page, name):
         assert marked.current(page, part) == make().strip(), f"run .venv/bin/python tools/{name}.py"
 
 
-def yaml_blocks(page: str) -> list[str]:
+def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_there_are_job_specs_in_the_docs():
-    assert len(yaml_blocks("how-to-job-spec.md")) >= 5
+    assert len(blocks("how-to-job-spec.md", "yaml")) >= 5
 
 
-@pytest.mark.parametrize("block", yaml_blocks("how-to-job-spec.md"))
+@pytest.mark.parametrize("block", blocks("how-to-job-spec.md", "yaml"))
 def test_the_job_specs_in_the_docs_are_accepted(block, tmp_path):
     from sublet.workload.spec import load_job
 
     spec = tmp_path / "job.yaml"
     spec.write_text(block, encoding="utf-8")
     assert load_job(spec).tokens > 0
+
+
+def test_the_price_list_in_the_docs_is_kept_whole(tmp_path):
+    from sublet.catalog.importing import read_file
+
+    (text,) = blocks("how-to-import.md", "csv")
+    prices = tmp_path / "prices.csv"
+    prices.write_text(text, encoding="utf-8")
+    result = read_file(prices)
+    assert (result.format, result.rows, result.kept) == ("sublet", 3, 3)
