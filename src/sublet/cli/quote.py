@@ -16,7 +16,6 @@ from sublet.cli.quote_inputs import catalog_options, job_options, read_job, read
 if TYPE_CHECKING:
     from sublet.quote.priced import Plan, Priced
     from sublet.quote.view import Quotes
-    from sublet.workload.job import TrainingJob
 
 VIEWS = ("best", "cheapest", "fastest", "value", "pareto", "all")
 CHART_ROWS = 400  # quotes that a chart can show apart
@@ -72,22 +71,27 @@ def quote(
     if row is not None and found.quotes:
         _explain(found, row, plan, as_json)
         return
+    if found.quotes:  # files first: a pipe that closes early must not cost them
+        _draw(priced, found, html, plot, today)
     if as_json:
         _print_json(found)
-    elif not found.quotes:
-        pass
-    elif as_csv or as_markdown:
-        from sublet.cli import render_text
+    elif found.quotes:
+        _print(found, today, as_csv=as_csv, as_markdown=as_markdown)
+    if not found.quotes:
+        raise nothing_fits(priced)
 
-        click.echo(render_text.comma_separated(found) if as_csv else render_text.markdown(found, today), nl=False)
+
+def _print(found: Quotes, today: int, *, as_csv: bool, as_markdown: bool) -> None:
+    from sublet.cli import render_text
+
+    if as_csv:
+        click.echo(render_text.comma_separated(found), nl=False)
+    elif as_markdown:
+        click.echo(render_text.markdown(found, today), nl=False)
     else:
         from sublet.cli.render_quotes import print_quotes
 
         print_quotes(found, today)
-    if found.quotes:
-        _draw(asked, priced, found, html, plot, today)
-    else:
-        raise nothing_fits(priced)
 
 
 def _planner() -> Plan:
@@ -118,7 +122,7 @@ def _explain(found: Quotes, row: int, plan: Plan, as_json: bool) -> None:
     print_explanation(told)
 
 
-def _draw(asked: TrainingJob, priced: Priced, found: Quotes, html: Path | None, plot: Path | None, today: int) -> None:
+def _draw(priced: Priced, found: Quotes, html: Path | None, plot: Path | None, today: int) -> None:
     """The page and the picture, where they were asked for; both show more rows than the table."""
     if html is None and plot is None:
         return

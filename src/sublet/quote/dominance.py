@@ -1,10 +1,12 @@
 """Which candidates need no estimate: those that another offer of the same chip beats before any time is computed.
 
-Candidate B is beaten by A where both are the same accelerator, count, market and currency, A's price is no higher and trusted no
-less, and A's fabric is no worse in any respect. A faster network never makes a run slower (a law that the estimator is
-tested for), so B is neither on the Pareto set nor the best row of its accelerator and count; and where A does not fit,
-B does not either. Invariant: dropping what is returned here changes no view that shows one row per accelerator, count
-and market, but that of two offers equal in time and cost the one on the better network stands for both.
+Candidate B is beaten by A where both are the same accelerator, count, market and currency, A's price is no higher and
+trusted no less, and A's fabric is no worse in any respect. A faster network never makes a run slower (a law that the
+estimator is tested for), so B is neither on the Pareto set nor the best row of its accelerator and count; and where A
+does not fit, B does not either.
+
+Invariant: dropping what is returned here changes no view that shows one row per accelerator, count and market, but
+that of two offers equal in time and cost the one on the better network stands for both.
 """
 
 from __future__ import annotations
