@@ -53,10 +53,11 @@ generated: $(STAMP)
 	$(BIN)/python tools/method_tables.py
 	$(BIN)/python tools/job_spec_tables.py
 	$(BIN)/python tools/source_tables.py
+	$(BIN)/python tools/bench_table.py
 	$(BIN)/python tools/world_check.py
 
 bench: $(STAMP)
-	@set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
+	@code=0; for script in bench/bench_*.py; do $(BIN)/python $$script || { code=1; echo "$$script: failed"; }; done; exit $$code
 
 constraints:
 	@command -v $(or $(UV),uv) >/dev/null || { echo "make constraints needs uv (or UV=/path/to/uv)" >&2; exit 2; }

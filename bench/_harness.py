@@ -77,6 +77,7 @@ def report(
     record = {
         "schema": "sublet.bench/1",
         "name": name,
+        "script": Path(sys.argv[0]).name,
         "figure": figure,
         "unit": unit,
         "at_most": at_most,
