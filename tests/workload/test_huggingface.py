@@ -94,6 +94,24 @@ def test_dense_layers_among_the_experts_are_found():
     assert model.experts.layers == 23  # every second of 48 layers, less layer 1
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "windowed"),
+    [
+        ("qwen-2-7b", {"use_sliding_window": True, "max_window_layers": 20}, 8),
+        ("qwen-2-7b", {"use_sliding_window": False}, 0),
+        ("gemma-2-9b", {"sliding_window": None}, 0),
+        ("llama-2-70b", {"sliding_window": 4096}, 0),  # Llama's code does not read it
+        ("llama-2-70b", {"sliding_window": 4096, "layer_types": ["full_attention", "sliding_attention"] * 40}, 40),
+    ],
+)
+def test_windows_are_where_the_architecture_puts_them(name, change, windowed):
+    assert model_from_config({**CONFIGS[name], **change}, name).windowed_layers == windowed
+
+
+def test_command_r_plus_normalises_queries_and_keys():
+    assert model_from_config({**CONFIGS["command-r-35b"], "use_qk_norm": True}, "plus").qk_norm == "head"
+
+
 @pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"])
 def test_a_missing_key_is_named(key):
     config = {k: v for k, v in LLAMA.items() if k != key}
@@ -116,6 +134,7 @@ def test_a_missing_key_is_named(key):
         ({"num_key_value_heads": 7}, "does not divide"),
         ({"num_local_experts": 8, "num_experts_per_tok": 9}, "more than the 8 experts"),
         ({"num_local_experts": 8}, "has no 'num_experts_per_tok'"),
+        ({"intermediate_size": None, "expansion_ratio": "four"}, "expansion_ratio is 'four'"),
         ({"kv_lora_rank": 512}, "has no 'qk_nope_head_dim'"),
     ],
 )

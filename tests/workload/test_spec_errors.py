@@ -167,6 +167,8 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
         load_job(tmp_path / "none.yaml")
     with pytest.raises(InputError, match="is a directory"):
         load_job(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_job("nul\0byte.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00model")
     with pytest.raises(InputError, match="is not a text file"):
         load_job(tmp_path / "binary.yaml")
@@ -194,6 +196,13 @@ def test_words_of_yaml_1_1_keep_their_letters(tmp_path):
 def test_a_mapping_has_no_file_so_the_key_alone_is_named():
     with pytest.raises(InputError, match=r"^constraints\.deadline '30' has no unit"):
         job_from_mapping({"model": "mpt-30b", "tokens": "1T", "constraints": {"deadline": 30}})
+
+
+def test_experts_are_spread_evenly_or_not_at_all():
+    spec = {"model": "mixtral-8x7b", "tokens": "1T"}
+    assert job_from_mapping({**spec, "layout": {"ep": 4}}).layout.ep == 4
+    with pytest.raises(InputError, match=r"^layout\.ep 3 does not divide the 8 experts of mixtral-8x7b"):
+        job_from_mapping({**spec, "layout": {"ep": 3}})
 
 
 JUNK = st.recursive(
