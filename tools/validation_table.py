@@ -18,7 +18,7 @@ from sublet.estimate.measured import MeasuredRun, read_files
 from sublet.estimate.predict import predict_runs
 from sublet.estimate.score import Statistics
 from sublet.estimate.targets import Outcome, outcomes
-from sublet.estimate.validate import GROUP_KINDS, Validation, validation
+from sublet.estimate.validate import GROUP_KINDS, LEAVE_OUT, Validation, validation
 
 PROTOCOLS = {
     "row": "refitted without the row",
@@ -36,20 +36,22 @@ HEADER = (
 def main(paths: Sequence[str]) -> None:
     """Read the files, score them under every protocol, and write the page."""
     runs, skipped = read_files(paths)
+    left_out = {by: predict_left_out(runs, by) for by in LEAVE_OUT}
     ways: list[tuple[str | None, Validation]] = [
         (None, validation(runs, predict_runs(runs, shipped()), skipped=skipped)),
-        *((by, validation(runs, predict_left_out(runs, by), leave_out=by)) for by in ("row", "source", "chip")),
+        *((by, validation(runs, left_out[by], leave_out=by)) for by in LEAVE_OUT),
     ]
+    found = outcomes(runs, fit, predict_runs, lambda _, by: left_out[by], shipped())
     text = "\n\n".join(
         [
             _intro(runs, skipped, [Path(path).name for path in paths]),
             "## Targets",
-            _targets(outcomes(runs, fit, predict_runs, predict_left_out, shipped())),
+            _targets(found),
             "## Every measured row",
             _table((f"{PROTOCOLS[by] if by else 'in sample'}", made.overall) for by, made in ways),
             "## By chip, source and class",
             "Each source predicted by coefficients refitted without it.",
-            *(_groups(ways[2][1], kind) for kind in GROUP_KINDS),
+            *(_groups(dict(ways)["source"], kind) for kind in GROUP_KINDS),
         ]
     )
     marked.replace("validation.md", "validation", text)
