@@ -1,0 +1,56 @@
+"""Write what `make demo` prints into README.md: the real output on a wide terminal, its first lines.
+
+.venv/bin/python tools/readme_demo.py
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from marked import replace
+
+COLUMNS, LINES = 160, 24
+COMMAND = ("quote", "examples/mpt-30b.yaml")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
+
+
+def terminal_output(arguments: tuple[str, ...], columns: int) -> str:
+    """What a command writes to a terminal of that width, colours and carriage returns taken out."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    program = str(Path(sys.executable).with_name("sublet"))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    running = subprocess.Popen((program, *arguments), stdout=child, stderr=subprocess.DEVNULL, env=environment)
+    os.close(child)
+    chunks = []
+    while True:
+        try:
+            chunk = os.read(parent, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(parent)
+    if running.wait() != 0:
+        raise subprocess.CalledProcessError(running.returncode, arguments)
+    text = ESCAPES.sub("", b"".join(chunks).decode())
+    return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def block() -> str:
+    """The first lines of the demo as a Markdown code block."""
+    lines = terminal_output(COMMAND, COLUMNS).strip("\n").split("\n")
+    return "\n".join(["```text", "$ make demo", *lines[:LINES], *(["..."] if len(lines) > LINES else []), "```"])
+
+
+if __name__ == "__main__":
+    replace("../README.md", "demo", block())
