@@ -371,7 +371,7 @@ def test_every_spelling_of_the_shared_offers_is_known(shared):
     distinct = set(_spellings(shared / "offers"))
     assert len(distinct) > 1000
     started = time.process_time()
-    kinds = {}
+    kinds: dict[str, list] = {}
     for raw, provider, shape, memory, interconnect in distinct:
         found = resolve(raw, provider=provider, shape=shape, memory_gib=memory, interconnect=interconnect)
         kinds.setdefault(found.kind, []).append((raw, provider, shape, memory))
