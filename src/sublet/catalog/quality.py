@@ -32,11 +32,13 @@ def judged(table: OfferTable, today: int) -> OfferTable:
     epoch = np.where(stale, table.ints("verified") // int(limit["stale_days"]), -1)
     group = _groups(table, epoch)
     ratio = to_median(table, group)
-    far = ratio < limit["placeholder_below"]
-    alone = table.floats("usd_per_accelerator_hour") < limit["alone_below"] * lowest_elsewhere(table, group)
-    flags |= np.where(far & alone, BIT["placeholder"], 0)
-    flags |= np.where((ratio < limit["low_below"]) & ~(far & alone), BIT["outlier-low"], 0)
-    flags |= np.where(ratio > limit["high_above"], BIT["outlier-high"], 0)
+    price = table.floats("usd_per_accelerator_hour")
+    next_lower, next_higher = elsewhere(table, group)
+    placeholder = (ratio < limit["placeholder_below"]) & (price < limit["placeholder_alone"] * next_lower)
+    low = (ratio < limit["low_below"]) & (price < limit["low_alone"] * next_lower) & ~placeholder
+    high = (ratio > limit["high_above"]) & (price > limit["high_alone"] * next_higher)
+    for name, rows in (("placeholder", placeholder), ("outlier-low", low), ("outlier-high", high)):
+        flags |= np.where(rows, BIT[name], 0)
     flags |= np.where(disagreeing(table), BIT["sources-disagree"], 0)
     return table.with_numbers(flags=flags)
 
@@ -60,9 +62,14 @@ def _votes(table: OfferTable, group: Ints) -> Bools:
     return found
 
 
-def lowest_elsewhere(table: OfferTable, group: Ints) -> Floats:
-    """The lowest price that any other provider has in the row's group, (rows,); NaN where there is no other."""
-    price, provider = table.floats("usd_per_accelerator_hour"), table.codes("provider").astype(np.int64)
+def elsewhere(table: OfferTable, group: Ints) -> tuple[Floats, Floats]:
+    """The lowest and the highest price that other providers have in the row's group; NaN where there is no other."""
+    price = table.floats("usd_per_accelerator_hour")
+    return _lowest_elsewhere(table, group, price), -_lowest_elsewhere(table, group, -price)
+
+
+def _lowest_elsewhere(table: OfferTable, group: Ints, price: Floats) -> Floats:
+    provider = table.codes("provider").astype(np.int64)
     rows = np.flatnonzero(_votes(table, group))
     lowest = np.full(len(table), np.nan)
     if not len(rows):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,6 +76,7 @@ class Built:
     refused: list[tuple[int, str, str]]  # position, reason, detail
 
 
+@lru_cache(maxsize=1 << 17)
 def price_text(cell: str) -> tuple[str, str]:
     """(exact decimal text, "") or ("", reason): "$1,234.50" -> "1234.5"."""
     word = cell.strip().lstrip("$€£").replace(",", "").strip()
@@ -110,6 +112,7 @@ def spot_flags(on_demand: Sequence[str], spot: Sequence[str]) -> NDArray[np.int6
     return masks
 
 
+@lru_cache(maxsize=1 << 16)
 def amount(cell: str) -> float:
     """A quantity, NaN where there is none; of a range ("20-26") the lower end, which is what can be relied on."""
     found = re.match(r"\s*(\d+(?:\.\d+)?)", cell)

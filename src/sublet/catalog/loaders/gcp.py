@@ -38,6 +38,8 @@ def nodes(
     spot: Sequence[str],
 ) -> list[Node]:
     """Join the rows `accelerators` with the rows `hosts` of the same place; columns as in the sheet."""
+    if not accelerators:
+        return []
     standing = {(place[row], shape[row]): row for row in hosts}
     carriers = rules.gcp_hosts()
     found: list[Node] = []

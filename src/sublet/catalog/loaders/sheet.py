@@ -51,6 +51,7 @@ class Sheet:
     refused: tuple[Refused, ...] = ()  # rows that could not even be cut into cells
     notes: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)  # what a JSON file says beside its rows
+    _columns: dict[str, list[str]] = field(default_factory=dict, repr=False)  # columns that were already read
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,14 +66,17 @@ class Sheet:
         return set(names) <= set(self.keys)
 
     def column(self, name: str) -> list[str]:
-        """The trimmed cells of a column (reduced spelling); empty strings where the file has no such column."""
-        keys = self.keys
-        if name not in keys:
-            return [""] * len(self.rows)
-        at = keys.index(name)
-        cells = [row[at] for row in self.rows]
-        trimmed = {cell: cell.strip() for cell in set(cells)}
-        return [trimmed[cell] for cell in cells]
+        """The trimmed cells of a column (reduced spelling), not to be changed; "" where there is no such column."""
+        if name not in self._columns:
+            keys = self.keys
+            if name in keys:
+                at = keys.index(name)
+                cells = [row[at] for row in self.rows]
+                trimmed = {cell: cell.strip() for cell in set(cells)}
+                self._columns[name] = [trimmed[cell] for cell in cells]
+            else:
+                self._columns[name] = [""] * len(self.rows)
+        return self._columns[name]
 
 
 def key_of(name: str) -> str:
