@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sublet.catalog.accelerators import accelerator, accelerators
@@ -103,6 +103,7 @@ def test_the_sentence_carries_rule_threshold_and_the_chips_figures():
     assert (found.tpp, found.source != "") == (accelerator("H100 SXM").tpp, True)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NAMES), st.sampled_from(["CN", "RU", "SA", "DE", "US"]), DAYS)
 def test_a_verdict_is_one_of_three_with_a_sentence(name, country, on):
     found = check(accelerators()[name], country, on)
@@ -111,12 +112,14 @@ def test_a_verdict_is_one_of_three_with_a_sentence(name, country, on):
     assert (found.verdict == LICENCE) <= (found.effective is not None and found.effective <= on)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NAMES), DAYS)
 def test_nothing_was_restricted_before_the_first_rule(name, on):
     if on < RULE_2022:
         assert check(accelerators()[name], "CN", on).verdict == UNRESTRICTED
 
 
+@settings(deadline=None)
 @given(st.floats(100, 50_000), st.floats(1.0, 3.0), st.floats(100, 2000))
 def test_more_compute_on_the_same_die_is_never_less_restricted(tpp, factor, die):
     order = {UNRESTRICTED: 0, LICENCE: 1}

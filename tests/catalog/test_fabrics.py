@@ -1,7 +1,7 @@
 """Fabrics: published where a shape is known, else assumed and said so; more chips never change what one chip has."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sublet.catalog.accelerators import accelerator, accelerators
@@ -100,6 +100,7 @@ def test_every_chip_has_a_network_between_nodes(name):
     assert fabric.scale_out_latency_s > fabric.scale_up_latency_s
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(NAMES),
     st.one_of(st.none(), st.integers(1, 64)),
@@ -123,6 +124,7 @@ def test_every_chip_has_a_lawful_fabric_in_any_number(name, count, provider):
         assert fabric.node <= max(count, usual(chip).node)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NAMES), st.integers(1, 16))
 def test_the_same_question_has_the_same_answer(name, count):
     chip = accelerators()[name]

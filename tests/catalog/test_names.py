@@ -4,7 +4,7 @@ import csv
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sublet.catalog.accelerators import accelerators
@@ -274,6 +274,7 @@ NAMES = list(accelerators())
 separators = st.sampled_from(["-", "_", " ", "/", "  "])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NAMES), separators, st.booleans(), st.sampled_from(["", "NVIDIA ", "nvidia-", "GPU "]))
 def test_case_separators_and_vendor_change_nothing(name, separator, upper, prefix):
     chip = accelerators()[name]
@@ -284,6 +285,7 @@ def test_case_separators_and_vendor_change_nothing(name, separator, upper, prefi
     assert resolve(spelled).accelerator == name
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(keys())), separators, st.sampled_from(["", " 8x", " x4", " (Community)", " spot", " GPU"])
 )
@@ -296,6 +298,7 @@ def test_decoration_of_a_known_key_never_changes_what_it_may_mean(key, separator
         assert dressed.candidates == plain.candidates
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([name for name in NAMES if accelerators()[name].memory_gb >= 4]),
     st.sampled_from(["GB", "G", " GiB", "GB)"]),
@@ -310,6 +313,7 @@ def test_its_own_memory_never_contradicts_a_name(name, unit):
     assert resolve(name, memory_gib=chip.memory_bytes / 2**30).accelerator == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.one_of(st.none(), st.text(max_size=30)), st.one_of(st.none(), st.floats(0, 1e4)))
 def test_any_text_has_an_answer_and_a_lawful_one(raw, shape, memory):
     found = resolve(raw, shape=shape, memory_gib=memory)
@@ -321,6 +325,7 @@ def test_any_text_has_an_answer_and_a_lawful_one(raw, shape, memory):
     assert 0 < found.share <= 1
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted({*PLAIN, *AMBIGUOUS})), st.sampled_from([None, "aws", "lambda", "nowhere"]))
 def test_more_context_only_narrows(spelling, provider):
     alone = set(resolve(spelling).candidates)

@@ -4,7 +4,7 @@ import csv
 from math import prod
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sublet.catalog.accelerators import accelerators
@@ -146,6 +146,7 @@ def test_a_slice_larger_than_its_pod_does_not_exist():
     assert found("gcp", "tpu-v4-8192").count == 4096
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2048))
 def test_the_sides_of_a_torus_multiply_to_its_chips(chips):
     shape = found("gcp", f"tpu-v5p-{2 * chips}")
