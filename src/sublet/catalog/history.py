@@ -14,11 +14,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sublet.catalog import quality
 from sublet.catalog.intervals import FOREVER, combined
 from sublet.catalog.table import OfferTable
 
 # rows whose price says nothing about what the accelerator costs
 NOT_A_PRICE = ("foreign-currency", "accelerator-only", "placeholder", "not-accelerator")
+MOST_DAYS = 200
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,25 @@ def changes(found: Sequence[Series], *, above: float = 0.05) -> list[Change]:
             if abs(change.ratio - 1) > above:
                 moved.append(change)
     return sorted(moved, key=lambda change: (change.after.day, change.key))
+
+
+def implausible(table: OfferTable, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of some rows were placeholders beside what stood when they did, (rows,).
+
+    `rows` should be all rows of an accelerator, so that each is judged by its neighbours; a price is judged on the
+    days on which prices began, at most MOST_DAYS of them, evenly spread.
+    """
+    found = np.zeros(len(rows), dtype=np.bool_)
+    first, gone = table.ints("first")[rows], ends(table, rows)
+    days = np.unique(first)
+    if len(days) > MOST_DAYS:
+        days = days[np.linspace(0, len(days) - 1, MOST_DAYS).round().astype(np.int64)]
+    for day in days.tolist():
+        standing = np.flatnonzero((first <= day) & (gone > day))
+        seen = table.take(rows[standing])
+        seen = seen.with_numbers(verified=np.minimum(seen.ints("verified"), day))
+        found[standing] |= quality.judged(seen, day).has("placeholder")
+    return found
 
 
 def ends(table: OfferTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -35,6 +35,7 @@ def judged(table: OfferTable, today: int) -> OfferTable:
     price = table.floats("usd_per_accelerator_hour")
     next_lower, next_higher = elsewhere(table, group)
     placeholder = (ratio < limit["placeholder_below"]) & (price < limit["placeholder_alone"] * next_lower)
+    placeholder |= to_own_list(table, epoch) < limit["placeholder_below"]
     low = (ratio < limit["low_below"]) & (price < limit["low_alone"] * next_lower) & ~placeholder
     high = (ratio > limit["high_above"]) & (price > limit["high_alone"] * next_higher)
     for name, rows in (("placeholder", placeholder), ("outlier-low", low), ("outlier-high", high)):
@@ -105,6 +106,28 @@ def to_median(table: OfferTable, group: Ints) -> Floats:
     place = np.minimum(np.searchsorted(groups, group), len(groups) - 1)
     measured = np.isfinite(price) & (groups[place] == group)
     ratio[measured] = price[measured] / middle[place[measured]]
+    return ratio
+
+
+def to_own_list(table: OfferTable, epoch: Ints) -> Floats:
+    """List price over the median of the same provider's list prices of that instance type in all its regions, (rows,).
+
+    A region far below its provider's own list lacks a part of the price (the accelerators, as a rule). NaN for spot
+    prices, which differ by region rightly, and where fewer than `least_providers` regions are listed.
+    """
+    price = table.floats("usd_per_accelerator_hour")
+    ratio = np.full(len(table), np.nan)
+    listed = np.isfinite(price) & ~table.texts["market"].where(["spot"])
+    listed &= (table.codes("shape") >= 0) & (table.codes("region") >= 0)
+    rows = np.flatnonzero(listed)
+    if not len(rows):
+        return ratio
+    columns = (table.codes(name)[rows] for name in ("feed", "provider", "shape", "market"))
+    key = combined(*columns, epoch[rows])
+    middle, _, size = _medians(key, price[rows])
+    place = np.searchsorted(np.unique(key), key)
+    enough = size[place] >= rules.thresholds()["least_providers"]
+    ratio[rows] = np.where(enough, price[rows] / middle[place], np.nan)
     return ratio
 
 

@@ -16,7 +16,10 @@ from sublet.cli.catalog_common import JSON, Day, console, money, newest, write_t
 from sublet.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sublet.catalog.history import Change, Point, Series
+    from sublet.catalog.table import OfferTable
 
 SCHEMA = "sublet.catalog.history/1"
 SHOWN = 14  # series in the terminal
@@ -78,6 +81,8 @@ def history(
         if name not in TEXTS:
             raise InputError(f"--by {name}: no such column; there are {', '.join(TEXTS)}")
     table = open_catalog()
+    every = table.where(accelerator=accelerator)
+    table = table.with_flag("placeholder", marked(table, every))
     rows = table.where(
         accelerator=accelerator,
         provider=[provider_id(name) for name in provider] or None,
@@ -106,6 +111,17 @@ def history(
         click.echo(json.dumps(_document(accelerator, columns, found, moves), indent=1))
     elif csv_file != "-":
         _print(title, whole, found, moves, last)
+
+
+def marked(table: OfferTable, rows: NDArray[Any]) -> NDArray[Any]:
+    """The rows of the whole table that are placeholders among `rows`, as a mask."""
+    import numpy as np
+
+    from sublet.catalog.history import implausible
+
+    mask = np.zeros(len(table), dtype=np.bool_)
+    mask[rows] = implausible(table, rows)
+    return mask
 
 
 def _line(one: Series) -> list[tuple[date, float | None]]:
