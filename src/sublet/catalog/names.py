@@ -104,6 +104,8 @@ def _narrowed(
         variants = _of_form(variants, said.form, said.nvlink)
     if said.memory_gb is not None:
         fitting = _of_memory(variants, said.memory_gb)
+        if not fitting and said.count:
+            fitting = _of_memory(variants, said.memory_gb / said.count)  # "8x H100 640GB": of all together
         if not fitting and _is_part(variants, said.memory_gb):
             return _slice(variants, f"named with {said.memory_gb:g} GB of the chip's {variants[0].memory_gb:g}")
         if not fitting:

@@ -44,6 +44,7 @@ class Spelling:
 _SEPARATORS = re.compile(r"[\s_\-/,;()\[\]+®™]+")
 _REPLACED = (
     (re.compile(r"[×*]"), "x"),
+    (re.compile(r"\d+(?:\.\d+)?\s?[gt]b(?:/s|ps)"), " "),
     (re.compile(r"\.(?!\d)|(?<!\d)\."), " "),
     (re.compile(r"(?<![\d.])1/[2-8](?!\d)"), "fraction"),
     (re.compile(r"ultrascale\+"), "ultrascale plus"),
