@@ -26,6 +26,8 @@ def assemble(tables: Sequence[OfferTable]) -> OfferTable:
     table = concat([one for one in tables if len(one)] or list(tables[:1]))
     if not len(table):
         return table
+    if len(tables) > 1:
+        table = once(table, "first")
     until = table.ints("until")
     last, first = table.ints("last"), table.ints("first")
     scope = table.texts["scope"]
@@ -62,13 +64,16 @@ def standing(table: OfferTable, day: date) -> OfferTable:
     return quality.judged(once(table), today)
 
 
-def once(table: OfferTable) -> OfferTable:
-    """Without repetitions: of rows that are equal but for file, line and days the one that was seen last."""
+def once(table: OfferTable, *also: str) -> OfferTable:
+    """Without repetitions: of rows that are equal but for file, line and days the one that was seen last.
+
+    `also` names days that must be equal too for a row to be a repetition.
+    """
     key = combined(
         *(table.codes(name) for name in SAME if name != "file"),
-        *(table.ints(name) for name in ("count", "minimum", "per_accelerator")),
+        *(table.ints(name) for name in ("count", "minimum", "per_accelerator", *also)),
     )
-    order = np.lexsort((np.arange(len(table)), -table.ints("verified"), key))
+    order = np.lexsort((np.arange(len(table)), -table.ints("last"), -table.ints("verified"), key))
     stays = np.ones(len(order), dtype=np.bool_)
     stays[1:] = key[order][1:] != key[order][:-1]
     return table if stays.all() else table.take(np.sort(order[stays]))

@@ -67,18 +67,26 @@ def snapshots(keys: NDArray[Any], days: NDArray[Any], calendar: NDArray[Any]) ->
     )
 
 
-def changes(series: NDArray[Any], days: NDArray[Any], values: NDArray[Any], calendar: NDArray[Any]) -> Intervals:
+def changes(
+    series: NDArray[Any],
+    days: NDArray[Any],
+    values: NDArray[Any],
+    calendar: NDArray[Any],
+    everything: NDArray[Any] | None = None,
+) -> Intervals:
     """Intervals of constant value in a change log.
 
-    `values` are codes, -1 where the row says that the series has no price from then on. Of several rows of one series
-    and day the last in file order holds. A row that repeats the value is a later sighting of it; where the series ends
-    with such a row, that is its last sighting, else an open price was still shown on the last day of `calendar`.
+    `values` are codes, -1 where the row says that the series has no price from then on; `everything` are codes of all
+    that a row states, where that is more. Of several rows of one series and day the last in file order holds. A row
+    that repeats everything is nothing but a sighting; where a series ends with one, that was its last, else an open
+    price was still shown on the last day of `calendar`.
     """
     order = np.lexsort((np.arange(len(series)), days, series))
     key, day, value = series[order], days[order], values[order]
+    stated = value if everything is None else everything[order]
     held = np.ones(len(order), dtype=np.bool_)  # the last row of its series and day
     held[:-1] = (key[1:] != key[:-1]) | (day[1:] != day[:-1])
-    order, key, day, value = order[held], key[held], day[held], value[held]
+    order, key, day, value, stated = order[held], key[held], day[held], value[held], stated[held]
     begins = np.ones(len(order), dtype=np.bool_)
     begins[1:] = (key[1:] != key[:-1]) | (value[1:] != value[:-1])
     start = np.flatnonzero(begins)
@@ -90,7 +98,9 @@ def changes(series: NDArray[Any], days: NDArray[Any], values: NDArray[Any], cale
     until = np.where(follows, np.append(day[start[1:]], FOREVER), FOREVER)
     before = np.searchsorted(calendar, until) - 1  # the last day on which the log was written and this still held
     shown = calendar[np.clip(before, 0, len(calendar) - 1)]
-    seen_again = ~follows & (end > start)
+    repeats = np.zeros(len(order), dtype=np.bool_)
+    repeats[1:] = (key[1:] == key[:-1]) & (stated[1:] == stated[:-1])
+    seen_again = ~follows & repeats[end]
     last = np.where(seen_again, day[end], np.maximum(shown, day[start]))
     real = value[start] >= 0
     return Intervals(

@@ -59,12 +59,13 @@ def load(sheet: Sheet, context: Context) -> Loaded:
     calendar = np.unique(day)
     series = combined(*(encode(sheet.column(column)).codes[dated] for column in KEYS))
     values = {column: encode([text for text, _ in prices[column]]).codes[dated].astype(np.int64) for column in columns}
-    whole = is_snapshots(series, day, combined(*values.values()))
+    stated = combined(*values.values())
+    whole = is_snapshots(series, day, stated)
     feed = f"{provider}-{'series' if whole else 'changes'}"
     scope = feed if whole else LOG + feed
     drafts: list[tuple[Draft, Built]] = []
     for column in columns:
-        runs = _runs(series, day, values[column], calendar, whole)
+        runs = _runs(series, day, values[column], calendar, None if whole else stated)
         if not len(runs.row):
             continue
         market, hours = MARKETS[column]
@@ -103,10 +104,10 @@ def _runs(
     day: NDArray[np.int64],
     value: NDArray[np.int64],
     calendar: NDArray[np.int64],
-    whole: bool,
+    stated: NDArray[np.int64] | None,  # None for snapshots
 ) -> Intervals:
-    if not whole:
-        return changes(series, day, value, calendar)
+    if stated is not None:
+        return changes(series, day, value, calendar, stated)
     shown = np.flatnonzero(value >= 0)
     if not len(shown):
         return Intervals(shown, shown, shown, shown)
