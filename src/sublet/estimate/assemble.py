@@ -23,7 +23,7 @@ from sublet.estimate.inputs import Array, Layouts, MachineArrays, Options, Workl
 from sublet.estimate.machines import machine_arrays, usable_peak
 from sublet.estimate.physics import Physics, physics
 from sublet.estimate.result import Estimate, Interval, Memory
-from sublet.workload.flops import model_flop_per_token
+from sublet.workload.flops import job_flop_per_token
 from sublet.workload.job import TrainingJob
 
 Z90 = 1.2815515594  # ninetieth percentile of the standard normal
@@ -99,9 +99,7 @@ def _one(
     share = goodput(machine.count, float(work.trainable_params), figures)
     run_sd = float(np.hypot(sd, figures.run_sd))
     run = log_normal(steps * step / share, run_sd)
-    model_flop = model_flop_per_token(job.model, job.sequence)
-    if job.task == "lora":
-        model_flop *= 2 / 3  # no gradients of the frozen weights
+    model_flop = job_flop_per_token(job)
     peak = usable_peak(machine, "bf16") or usable_peak(machine, job.precision)
     assert peak is not None, "checked before: the chip computes in the job's precision"
     useful = model_flop * per_step / (step * machine.count * peak)

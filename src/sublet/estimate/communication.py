@@ -15,13 +15,17 @@ from sublet.estimate.physics import Physics
 ACTIVATION_BYTES = 2.0  # activations and their gradients travel in 2-byte elements
 
 
+def hidden(traffic: Array, window: Array, share: Array) -> Array:
+    """Seconds of traffic that fit into `share` of a clamped window: between 0 and `traffic`."""
+    return np.asarray(np.minimum(traffic, share * np.maximum(window, 0.0)))
+
+
 def exposed(traffic: Array, window: Array, share: Array, physics: Physics) -> Array:
     """Seconds that traffic adds to a step: what does not fit into `share` of a clamped window, and contention.
 
     Bounds: 0 <= result <= traffic.
     """
-    hidden = np.minimum(traffic, share * np.maximum(window, 0.0))
-    return traffic - (1 - physics.contention) * hidden
+    return traffic - (1 - physics.contention) * hidden(traffic, window, share)
 
 
 def tensor_parallel(
@@ -40,15 +44,18 @@ def tensor_parallel(
 
 def context_parallel(
     work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, layer: LayerTime, physics: Physics
-) -> tuple[Array, Array]:
-    """Exposed ring exchange of keys and values per microbatch and layer, hidden behind attention."""
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Ring exchange of keys and values per microbatch and layer, behind attention: exposed and hidden time.
+
+    Both as (forward, backward); what the ring hides is no window for other traffic on the same network.
+    """
     volume = ACTIVATION_BYTES * lay.micro * work.sequence * work.kv_width / np.minimum(lay.tp, work.kv_heads)
     ring = collectives.gather(volume, lay.cp, lay.tp, machine, physics)
     ring = np.where(lay.cp > 1, ring, 0.0)
     share = machine.overlap_dp * opt.overlap_dp
-    forward = exposed(ring, layer.attention_forward, share, physics)
-    backward = exposed(2 * ring, layer.attention_backward, share, physics)
-    return forward, backward
+    behind = hidden(ring, layer.attention_forward, share), hidden(2 * ring, layer.attention_backward, share)
+    left = 1 - physics.contention
+    return (ring - left * behind[0], 2 * ring - left * behind[1]), behind
 
 
 def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
@@ -82,7 +89,8 @@ def data_parallel(
     """Exposed data-parallel traffic of one step.
 
     `dense_params`, `expert_params`: parameters of this rank's stage before data-parallel sharding; `trainable`: share
-    of them that has gradients. `forward`, `backward`: computation of one microbatch on this stage, the windows.
+    of them that has gradients. `forward`, `backward`: seconds of one microbatch on this stage in which the network is
+    free, the windows; each hides traffic once.
     DDP and ZeRO-1 reduce once behind the last backward pass (and gather updated weights behind the first forward
     pass); ZeRO-2 reduce-scatters for every microbatch; ZeRO-3 also gathers the weights in both passes of each.
     HSDP does that inside its group and all-reduces the shards across groups once.
@@ -102,17 +110,16 @@ def data_parallel(
 
     one = over(width * dense_params, width * expert_params, group, stride)
     grads = trainable * one * (machine.gradient_bytes / width)
-    # ZeRO-3: per microbatch
-    sharded = microbatches * (
-        exposed(one, forward, share, physics)
-        + exposed(one + trainable * one, backward, share, physics)
-    )
     across = np.where(
         group < ranks,
         collectives.all_reduce(trainable * weights * (machine.gradient_bytes / width) / group, ranks / group, stride * group, machine, physics),
         0.0,
     )
-    sharded = sharded + exposed(across, backward, share, physics)
+    # ZeRO-3: per microbatch; the shards of HSDP go across groups behind the last backward pass, which they share
+    back = one + trainable * one
+    sharded = microbatches * exposed(one, forward, share, physics)
+    sharded = sharded + (microbatches - 1) * exposed(back, backward, share, physics)
+    sharded = sharded + exposed(back + across, backward, share, physics)
     # DDP, ZeRO-1: gradients once per step; ZeRO-2: for every microbatch
     times = np.where(opt.zero >= 2, microbatches, 1.0)
     whole = times * exposed(grads, backward, share, physics)

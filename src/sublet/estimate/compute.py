@@ -112,11 +112,10 @@ def layer_time(
     )
 
 
-def host_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> Array:
-    """Seconds that the host needs to launch one microbatch of the mean layer, forward, backward and recomputation."""
+def host_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
+    """Seconds that the host needs to launch one forward pass of a microbatch and mean layer (backward: two)."""
     experts = expert_share(work) * physics.kernels_per_expert * work.experts / lay.ep
-    passes = 3 + opt.full_recompute
-    return np.asarray(passes * (physics.kernels_per_layer + experts) * machine.launch)
+    return np.asarray((physics.kernels_per_layer + experts) * machine.launch)
 
 
 def recompute_time(layer: LayerTime, work: WorkloadArrays, machine: MachineArrays, opt: Options) -> Array:

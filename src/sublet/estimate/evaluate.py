@@ -41,31 +41,37 @@ def evaluate(
     return Evaluation(step_s=step, memory=memory, microbatches=micro, parts=causes)
 
 
+def _waiting(busy: Array, host: Array) -> Array:
+    """Seconds that the device waits for the host where launching takes longer than running: a smooth maximum."""
+    return np.asarray(np.sqrt(np.sqrt(np.square(np.square(busy)) + np.square(np.square(host)))) - busy)
+
+
 def step_time(
     work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics, *, parts: bool = False
 ) -> tuple[Array, dict[str, Array]]:
     """Seconds of one optimizer step and, with `parts`, the same by cause (else an empty mapping)."""
     micro = microbatch_count(work, lay)
-    micro = microbatch_count(work, lay)
     layer = layer_time(work, machine, lay, opt, physics)
     again = recompute_time(layer, work, machine, opt)
+    # traffic inside a layer: forward, and backward with what is recomputed
+    full = opt.full_recompute
     tp_forward, tp_backward = communication.tensor_parallel(work, machine, lay, opt, physics)
     shown = 1 - machine.overlap_tp * opt.overlap_tp
-    tp = shown * (tp_forward * (1 + opt.full_recompute) + tp_backward)
-    cp_forward, cp_backward = communication.context_parallel(work, machine, lay, opt, layer, physics)
-    ep_one = communication.expert_parallel(work, machine, lay, physics)
-    ep = ep_one * (2 + opt.full_recompute)
-    cp = cp_forward * (1 + opt.full_recompute) + cp_backward
+    tp_forward, tp_backward = shown * tp_forward, shown * (full * tp_forward + tp_backward)
+    ring, behind = communication.context_parallel(work, machine, lay, opt, layer, physics)
+    cp_forward, cp_backward = ring[0], full * ring[0] + ring[1]
+    ep_forward = communication.expert_parallel(work, machine, lay, physics)
+    ep_backward = (1 + full) * ep_forward
 
     held = stage_params(work, lay)
     weights = weight_time(held.dense + held.expert, machine, work, opt, physics)
     per_stage = work.layers / lay.pp
-    computed = layer.forward + layer.backward
-    busy = computed + again + tp + cp + ep
-    # the device waits for the host where launching takes longer than running: a smooth maximum of the two
-    host = host_time(work, machine, lay, opt, physics)
-    idle = (busy**4 + host**4) ** 0.25 - busy
-    mean_layer = busy + idle
+    busy_forward = layer.forward + tp_forward + cp_forward + ep_forward
+    busy_backward = layer.backward + again + tp_backward + cp_backward + ep_backward
+    host = host_time(work, machine, lay, physics)
+    idle_forward = _waiting(busy_forward, host)
+    idle_backward = _waiting(busy_backward, (2 + full) * host)
+    mean_layer = busy_forward + idle_forward + busy_backward + idle_backward
     logits = logits_time(work, machine, lay, physics)
     even = np.abs(per_stage - np.round(per_stage)) < 1e-6
     on_last = np.where(even, logits, logits / lay.pp)  # uneven layers are placed to balance the tables
@@ -76,8 +82,8 @@ def step_time(
     hops = hop * (2 * (lay.pp - 1) + 2 * micro * lay.vp * (1 - machine.overlap_dp * opt.overlap_dp))
 
     trainable = np.where(work.weight_gradients > 0, 1.0, work.adapter_params / work.total_params)
-    window_forward = per_stage * layer.forward
-    window_backward = per_stage * (layer.backward + again)
+    window_forward = per_stage * (layer.forward + idle_forward - behind[0])
+    window_backward = per_stage * (layer.backward + again + idle_backward - full * behind[0] - behind[1])
     dp = communication.data_parallel(
         held.dense, held.expert, trainable, micro, window_forward, window_backward, machine, lay, opt, physics
     )
@@ -96,13 +102,13 @@ def step_time(
         "matrix multiplication": times * (layer.gemm_forward + layer.gemm_backward),
         "attention": times * (layer.attention_forward + layer.attention_backward),
         "elementwise": times * (layer.elementwise_forward + layer.elementwise_backward),
-        "kernel launches": times * idle,
+        "kernel launches": times * (idle_forward + idle_backward),
         "recomputation": times * again,
         "weight traffic": micro * weights,
         "logits and loss": micro * on_last,
-        "tensor-parallel traffic": times * tp,
-        "context-parallel traffic": times * cp,
-        "expert-parallel traffic": times * ep,
+        "tensor-parallel traffic": times * (tp_forward + tp_backward),
+        "context-parallel traffic": times * (cp_forward + cp_backward),
+        "expert-parallel traffic": times * (ep_forward + ep_backward),
         "pipeline bubble": fill,
         "pipeline traffic": hops,
         "data-parallel traffic": dp,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sublet.workload.job import TrainingJob
 from sublet.workload.model import Model
+from sublet.workload.parameters import lora_count
 
 Array = NDArray[Any]
 Record = TypeVar("Record", bound="WorkloadArrays | MachineArrays | Layouts | Options")
@@ -151,27 +152,6 @@ def _attention_params(model: Model) -> float:
     return float(2 * model.hidden * model.head_dim * (model.heads + model.kv_heads))
 
 
-_LORA_SHAPES = ("q", "k", "v", "o", "gate", "up", "down")
-
-
-def _adapter_params(job: TrainingJob) -> float:
-    """Trainable elements of LoRA adapters over all layers."""
-    if job.lora is None:
-        return 0.0
-    model = job.model
-    query, kv = model.heads * model.head_dim, model.kv_heads * model.head_dim
-    sides = {
-        "q": model.hidden + query,
-        "k": model.hidden + kv,
-        "v": model.hidden + kv,
-        "o": query + model.hidden,
-        "gate": model.hidden + model.ffn_hidden,
-        "up": model.hidden + model.ffn_hidden,
-        "down": model.ffn_hidden + model.hidden,
-    }
-    return float(job.lora.rank * model.layers * sum(sides[name] for name in job.lora.targets))
-
-
 ELEMENT_BYTES = {"fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": 0.5}
 
 
@@ -193,7 +173,7 @@ def workload_arrays(job: TrainingJob, *, fused_attention: bool = True) -> Worklo
         + embedding
     )
     lora = job.task == "lora"
-    adapters = _adapter_params(job)
+    adapters = float(lora_count(model, job.lora)) if job.lora is not None else 0.0
     latent = model.latent
     score_dim = latent.nope_dim + latent.rope_dim if latent else model.head_dim
     value_dim = latent.v_dim if latent else model.head_dim

@@ -114,7 +114,9 @@ def memory_bytes(
     full = full * machine.activations
     kept = opt.full_recompute * entry + (1 - opt.full_recompute) * full
     working = np.where(opt.full_recompute > 0, full, 0.0)  # the layer being recomputed
-    activations = tokens * (in_flight * per_stage * kept + working) * (1 + physics.allocator_margin)
+    layers = in_flight * per_stage
+    held_bytes = np.minimum(layers * kept + working, layers * full)  # recomputing never needs more than keeping
+    activations = tokens * held_bytes * (1 + physics.allocator_margin)
     logits = physics.logit_memory_bytes * tokens * work.vocab / lay.tp
     # the first stage holds the most microbatches, the last the logits: the worst of the two
     last = activations / np.maximum(in_flight, 1.0) + logits
