@@ -101,9 +101,16 @@ def test_the_lowest_firm_price_is_taken_and_old_ones_only_where_there_is_none():
     old = offer("old", price="0.10", seen_at=TODAY.replace(year=2024))
     older = offer("older", price="0.05", seen_at=TODAY.replace(year=2023))
     [fast] = compared(["fast"], [old, offer("a", price="3.00"), offer("b", price="2.00")])
-    assert (fast.offer.provider, fast.price_trust, fast.price_age_days) == ("b", FIRM, 0)
+    assert (fast.price.offer.provider, fast.price.trust, fast.price.age_days) == ("b", FIRM, 0)
     [fast] = compared(["fast"], [old, older])
-    assert (fast.offer.provider, fast.price_trust) == ("old", DOUBTFUL)
+    assert (fast.price.offer.provider, fast.price.trust) == ("old", DOUBTFUL)
+
+
+def test_a_price_on_the_network_compared_comes_before_a_lower_one_on_a_slower_network():
+    slow = offer("slow", price="1.00", count=1, minimum_accelerators=1)  # nodes of one chip
+    fast, [alone] = compared(["fast"], [slow, offer("fast", price="2.00")])[0], compared(["fast"], [slow])
+    assert (fast.price.offer.provider, fast.price.slower_network) == ("fast", False)
+    assert (alone.price.offer.provider, alone.price.slower_network) == ("slow", True)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def test_the_lowest_firm_price_is_taken_and_old_ones_only_where_there_is_none():
 )
 def test_a_price_that_does_not_apply_is_not_taken(unusable):
     [fast] = compared(["fast"], [offer(**unusable)])
-    assert fast.offer is None
+    assert fast.price is None
     assert fast.cost is None
 
 

@@ -17,7 +17,8 @@ from sublet.quote.value import Quote
 WIDTH, HEIGHT = 1000, 520
 LEFT, RIGHT, TOP, BOTTOM = 84, 24, 16, 52
 COLOURS = 8  # accelerators with a colour of their own; the others are grey
-LABEL_WIDTH, LABEL_HEIGHT = 6.3, 16.0  # of a letter and a line, in the chart's units
+NAME_ROOM = 0.14  # share of the axis of days that is left free before the first point, for names
+LETTER = 6.3  # width of a letter in the chart's units
 STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), tuple(x / 2 for x in range(2, 20)))
 
 
@@ -47,11 +48,11 @@ class Axis:
         return best
 
 
-def axis(values: Sequence[float], start: float, end: float) -> Axis:
-    """An axis that shows all of `values` with some room at both ends."""
+def axis(values: Sequence[float], start: float, end: float, *, before: float = 0.06) -> Axis:
+    """An axis that shows all of `values` with some room at both ends; `before` is the share of room at the low end."""
     low, high = min(values), max(values)
-    room = max((high / low) ** 0.06, 1.08)
-    return Axis(low / room, high * room, start, end)
+    spread = max(high / low, 1.3)
+    return Axis(low / spread**before, high * spread**0.05, start, end)
 
 
 def colours(quotes: Sequence[Quote]) -> dict[str, int]:
@@ -65,8 +66,8 @@ def chart(quotes: Sequence[Quote]) -> str:
     shown = [(index, quote) for index, quote in enumerate(quotes) if quote.rank and float(quote.cost.p50) > 0]
     if not shown:
         return ""
-    across = axis([quote.days.p50 for _, quote in shown], LEFT, WIDTH - RIGHT)
-    up = axis([float(quote.cost.p50) for _, quote in shown], HEIGHT - BOTTOM, TOP)
+    across = axis([quote.days.p50 for _, quote in shown], LEFT, WIDTH - RIGHT, before=NAME_ROOM)
+    up = axis([float(quote.cost.p50) for _, quote in shown], HEIGHT - BOTTOM, TOP, before=0.1)
     own = colours([quote for _, quote in shown])
     parts = [
         f'<svg id="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -78,7 +79,7 @@ def chart(quotes: Sequence[Quote]) -> str:
     # the front is drawn last, on top
     for index, quote in sorted(shown, key=lambda item: (item[1].pareto, item[0])):
         parts.append(_point(index, quote, own[quote.accelerator], across, up))
-    parts += _labels([quote for _, quote in shown if quote.pareto], across, up)
+    parts += _names([quote for _, quote in shown], across, up)
     parts.append("</svg>")
     return "\n".join(parts)
 
@@ -101,11 +102,11 @@ def _grid(across: Axis, up: Axis) -> list[str]:
     for value in across.ticks():
         x = across.at(value)
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{_plain(value)}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{plain(value)}</text>')
     for value in up.ticks():
         y = up.at(value)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_dollars(value)}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{dollars(value)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="title" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">days to finish (P50)</text>')
     height = (TOP + HEIGHT - BOTTOM) / 2
@@ -142,34 +143,72 @@ def _point(index: int, quote: Quote, colour: int, across: Axis, up: Axis) -> str
     )
 
 
-def _labels(quotes: Sequence[Quote], across: Axis, up: Axis) -> list[str]:
-    """Names beside the points of the front, where they do not cover one another."""
-    taken: list[tuple[float, float, float, float]] = []
-    parts = []
-    for quote in sorted(quotes, key=lambda q: q.days.p50):
-        name = f"{quote.count:,} × {quote.accelerator}"
-        x, y = across.at(quote.days.p50), up.at(float(quote.cost.p50))
-        width = LABEL_WIDTH * len(name)
-        for dx, dy, anchor in ((10, -10, "start"), (-10, 18, "end"), (10, 18, "start"), (-10, -10, "end")):
-            left = x + dx if anchor == "start" else x + dx - width
-            box = (left, y + dy - LABEL_HEIGHT, left + width, y + dy + 4)
-            inside = box[0] > LEFT and box[1] > TOP and box[2] < WIDTH - RIGHT and box[3] < HEIGHT - BOTTOM
-            free = all(
-                box[2] < other[0] or other[2] < box[0] or box[3] < other[1] or other[3] < box[1] for other in taken
-            )
-            if inside and free:
+@dataclass(frozen=True)
+class Label:
+    """A name beside a point: where its text stands, and which end of it stands there ("start" or "end")."""
+
+    text: str
+    x: float
+    y: float
+    anchor: str
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom; y grows downwards
+
+
+def labels(
+    points: Sequence[tuple[float, float, str]], obstacles: Sequence[tuple[float, float]], frame: Box, letter: float
+) -> list[Label]:
+    """Where the names of points can stand without covering a name, an obstacle or the frame; others are left out.
+
+    `letter` is the width of a letter in the units of the points; a line is two and a half times as high.
+    """
+    high, gap = 2.5 * letter, 1.6 * letter
+    taken: list[Box] = [(x - gap / 2, y - gap / 2, x + gap / 2, y + gap / 2) for x, y in obstacles]
+    # the lower left of a Pareto set is empty: first there, then above to the right
+    level, below = 0.3 * high, gap + 0.7 * high
+    places = [(-gap, below), (-gap, level), (gap, below), (gap, -gap), (-gap, -gap), (gap, level)]
+    places += [(-2 * gap, below + high), (2 * gap, below + high), (2 * gap, -gap - high)]
+    found = []
+    for x, y, text_ in sorted(points):
+        wide = letter * len(text_)
+        for dx, dy in places:
+            left = x + dx if dx > 0 else x + dx - wide
+            box = (left, y + dy - 0.8 * high, left + wide, y + dy + 0.2 * high)
+            inside = box[0] > frame[0] and box[1] > frame[1] and box[2] < frame[2] and box[3] < frame[3]
+            if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                place = f'x="{x + dx:.1f}" y="{y + dy:.1f}" text-anchor="{anchor}"'
-                parts.append(f'<text class="label" {place}>{escape(name)}</text>')
+                found.append(Label(text_, x + dx, y + dy, "start" if dx > 0 else "end"))
                 break
-    return parts
+    return found
 
 
-def _plain(value: float) -> str:
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _names(quotes: Sequence[Quote], across: Axis, up: Axis) -> list[str]:
+    """Names beside the points of the front."""
+
+    def place(quote: Quote) -> tuple[float, float]:
+        return across.at(quote.days.p50), up.at(float(quote.cost.p50))
+
+    front = [(*place(quote), f"{quote.count:,} × {quote.accelerator}") for quote in quotes if quote.pareto]
+    everything = [place(quote) for quote in quotes]
+    return [
+        f'<text class="label" x="{label.x:.1f}" y="{label.y:.1f}" text-anchor="{label.anchor}">'
+        f"{escape(label.text)}</text>"
+        for label in labels(front, everything, (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM), LETTER)
+    ]
+
+
+def plain(value: float) -> str:
+    """A tick of the axis of days."""
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
-def _dollars(value: float) -> str:
+def dollars(value: float) -> str:
+    """A tick of the axis of cost: "$200k"."""
     for scale, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= scale:
             return f"${value / scale:g}{letter}"

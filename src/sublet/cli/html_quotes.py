@@ -126,13 +126,13 @@ def _behind(quotes: Quotes, index: int, quote: Quote) -> str:
         f"{name} {format_bytes(size)}" for name, size in sorted(memory.components.items(), key=lambda c: -c[1]) if size
     )
     offer = quote.offer
+    shape = f", {offer.shape}" if offer.shape else ""
     rows = [
-        ("price", f"{offer.price_per_accelerator_hour} {offer.currency} per accelerator-hour"),
-        ("shape", offer.shape or "not named by the source"),
+        ("price", f"{offer.price_per_accelerator_hour} {offer.currency} per accelerator-hour{shape}"),
+        *(("from" if name == "price" else name, source) for name, source in figures(quote)),
         ("layout", render_text.layout(estimate.layout)),
         ("memory", f"{format_bytes(memory.bytes)} of {format_bytes(memory.limit_bytes)}: {used}"),
         ("throughput", f"{estimate.tokens_per_s:,.0f} tokens/s, MFU {estimate.mfu:.1%}"),
-        *((f"{name}: source" if name == "price" else name, source) for name, source in figures(quote)),
         *(
             (
                 f"costs as much as #{cross.other}",

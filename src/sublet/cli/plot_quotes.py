@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sublet.cli import render_text as text
-from sublet.cli.html_chart import axis, colours
+from sublet.cli.html_chart import axis, colours, dollars, labels, plain
 from sublet.errors import InputError
+from sublet.quote.value import Quote
 from sublet.quote.view import Quotes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 PALETTE = ("#9aa4b1", "#2563eb", "#ea580c", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#b45309", "#db2777")
-LABELS = 8  # points of the Pareto set that are named
+LETTER_PIXELS = 7.2  # width of a letter of the labels at the figure's own resolution
 
 
 def picture(quotes: Quotes, suffix: str) -> bytes:
@@ -77,33 +84,52 @@ def picture(quotes: Quotes, suffix: str) -> bytes:
     axes.set_xscale("log")
     axes.set_yscale("log")
     ends = (front[0], front[-1]) if front else ()
-    across = axis([q.days.p50 for q in shown] + [v for q in ends for v in (q.days.p10, q.days.p90)], 0, 1)
+    across = axis([q.days.p50 for q in shown] + [v for q in ends for v in (q.days.p10, q.days.p90)], 0, 1, before=0.16)
     up = axis([float(q.cost.p50) for q in shown] + [float(v) for q in ends for v in (q.cost.p10, q.cost.p90)], 0, 1)
     axes.set_xlim(across.low, across.high)
     axes.set_ylim(up.low, up.high)
     for one, ticks in ((axes.xaxis, across.ticks()), (axes.yaxis, up.ticks())):
         one.set_major_locator(FixedLocator(ticks))
         one.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
-    axes.yaxis.set_major_formatter(lambda value, _: text.money(value, "USD"))
+    axes.xaxis.set_major_formatter(lambda value, _: plain(value))
+    axes.yaxis.set_major_formatter(lambda value, _: dollars(value))
     axes.set_xlabel("days to finish (P50; bars P10–P90)")
     axes.set_ylabel("cost (P50; bars P10–P90)")
     axes.set_title(text.headline(quotes.job), loc="left", fontsize=11)
     axes.grid(color="#dfe3e8", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    for place, quote in enumerate(front[:LABELS]):
-        axes.annotate(
-            f"{quote.count:,} × {quote.accelerator}, {quote.offer.provider}",
-            (quote.days.p50, float(quote.cost.p50)),
-            xytext=(9, 9 if place % 2 == 0 else -14),
-            textcoords="offset points",
-            fontsize=8.5,
-        )
-    axes.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    handles, names = axes.get_legend_handles_labels()
+    ranked = sorted(zip(names, handles, strict=True), key=lambda pair: own.get(pair[0], 0) or len(PALETTE))
+    axes.legend(
+        [handle for _, handle in ranked],
+        [name for name, _ in ranked],
+        frameon=False,
+        fontsize=8.5,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )
     figure.text(0.005, 0.003, f"prices as of {quotes.as_of}", fontsize=7.5, color="#5c6876")
+    _name(figure, axes, shown, front)
     out = io.BytesIO()
     kind = FORMATS[suffix.casefold()]
     dated = {"Software": None} if kind == "png" else {"Date": None} if kind == "svg" else {"CreationDate": None}
     figure.savefig(out, format=kind, dpi=150, metadata=dated)
     return out.getvalue()
+
+
+def _name(figure: Figure, axes: Axes, shown: Sequence[Quote], front: Sequence[Quote]) -> None:
+    """Names beside the points of the front, placed like those of the page, in pixels from the top."""
+    figure.draw_without_rendering()  # the layout is known only then
+    top = figure.bbox.height
+
+    def place(quote: Quote) -> tuple[float, float]:
+        x, y = axes.transData.transform((quote.days.p50, float(quote.cost.p50)))
+        return float(x), float(top - y)
+
+    box = axes.get_window_extent()
+    frame = (box.x0, top - box.y1, box.x1, top - box.y0)
+    named = [(*place(quote), f"{quote.count:,} × {quote.accelerator}") for quote in front]
+    for label in labels(named, [place(quote) for quote in shown], frame, LETTER_PIXELS):
+        x, y = figure.transFigure.inverted().transform((label.x, top - label.y))
+        figure.text(x, y, label.text, fontsize=8.5, ha="left" if label.anchor == "start" else "right", va="baseline")

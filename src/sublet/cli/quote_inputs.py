@@ -90,11 +90,16 @@ def read_job(path: Path | None, options: dict[str, Any]) -> TrainingJob:
     return job_from_options(model, tokens, **given)
 
 
+def words_of(values: Sequence[str]) -> list[str]:
+    """The words of an option that may be repeated and may hold several with commas between them."""
+    return [word.strip() for part in values for word in str(part).split(",") if word.strip()]
+
+
 def _split(name: str, value: Any) -> Any:
     """Lists may be given by repeating an option or with commas; counts are whole numbers."""
     if not isinstance(value, tuple):
         return value
-    words = [word.strip() for part in value for word in str(part).split(",") if word.strip()]
+    words = words_of(value)
     if name != "counts":
         return words
     from sublet.errors import InputError

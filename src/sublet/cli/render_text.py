@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from sublet.estimate.result import ChosenLayout, Interval
 from sublet.quote.document import CSV_COLUMNS, csv_row, meanings
-from sublet.quote.value import Quote
+from sublet.quote.value import Cost, Quote
 from sublet.quote.view import Quotes
 from sublet.units import format_count, format_duration_days, format_money
 from sublet.workload.job import TrainingJob
@@ -79,7 +79,11 @@ def days(value: Interval) -> str:
 
 def cost(quote: Quote) -> str:
     """ "$714k ($630k–$822k)"."""
-    own = quote.cost
+    return cost_of(quote.cost)
+
+
+def cost_of(own: Cost) -> str:
+    """ "$714k ($630k–$822k)"."""
     low, middle, high = (money(amount, own.currency) for amount in (own.p10, own.p50, own.p90))
     return f"{middle} ({low}–{high})"
 

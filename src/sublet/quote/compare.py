@@ -35,6 +35,16 @@ class FullLinks:
 
 
 @dataclass(frozen=True)
+class Price:
+    """The lowest price known for a chip."""
+
+    offer: Offer
+    trust: int  # FIRM | DOUBTFUL
+    age_days: int
+    slower_network: bool  # than the one that the comparison assumes
+
+
+@dataclass(frozen=True)
 class Contender:
     """One chip at one precision. `estimate` and `reason` exclude each other."""
 
@@ -42,9 +52,7 @@ class Contender:
     precision: str
     estimate: Estimate | None
     reason: str  # why there is no estimate, else empty
-    offer: Offer | None  # the lowest price known for that chip and count
-    price_trust: int | None  # FIRM | DOUBTFUL
-    price_age_days: int | None
+    price: Price | None
     cost: Cost | None
     full_links: FullLinks | None
 
@@ -87,6 +95,10 @@ def compare(
     chips = _chips(spellings, facts)
     fabrics = {chip.name: facts.fabric(chip, None, None, None) for chip in chips}
     known = {name: chip for name in facts.known() if (chip := facts.accelerator(name)) is not None}
+    prices = {
+        chip.name: _lowest(columns, chip, fabrics[chip.name], count, job.constraints.markets, as_of, facts)
+        for chip in chips
+    }
     contenders: dict[tuple[str, str], Contender] = {}
     for precision in precisions or (job.precision,):
         asked = replace(job, precision=precision)
@@ -103,9 +115,8 @@ def compare(
                 chip,
                 precision,
                 result if result is not None else refused[chip.name],
-                _lowest(columns, chip.name, count, job.constraints.markets, as_of),
+                prices[chip.name],
                 count,
-                as_of,
                 _links(chip, wider.get(chip.name), result, full.get(chip.name)),
             )
     ordered = [contenders[chip.name, precision] for chip in chips for precision in precisions or (job.precision,)]
@@ -191,42 +202,50 @@ def _links(
 
 
 def _lowest(
-    columns: Columns, name: str, count: int, markets: Sequence[str], as_of: date
-) -> tuple[Offer, int, int] | None:
-    """The lowest price of exactly that chip that can be ordered `count` times; firm prices before doubtful ones.
+    columns: Columns, chip: Accelerator, fabric: Fabric, count: int, markets: Sequence[str], as_of: date, facts: Facts
+) -> Price | None:
+    """The lowest price of exactly that chip that can be ordered `count` times.
 
-    Returns the offer, its trust and its age in days.
+    Firm prices come before doubtful ones, and those on a network no worse than `fabric` before the others. Among old
+    prices the newest says most.
     """
     wanted = {market.casefold() for market in markets}
-    keep = columns.identity.mask(lambda names: names == (name,)) & (columns.price > 0)
+    keep = columns.identity.mask(lambda names: names == (chip.name,)) & (columns.price > 0)
     keep &= columns.currency.mask(lambda currency: currency == CURRENCY) & (columns.seen <= as_of.toordinal())
     keep &= (columns.minimum <= count) & (count % np.maximum(columns.unit, 1) == 0)
     if wanted:
         keep &= columns.market.mask(lambda market: market.casefold() in wanted)
     rows, _ = pricing.newest(columns, keep)
-    if not len(rows):
-        return None
     picked = columns.take(rows)
     trust, _ = pricing.trust(picked, as_of, CURRENCY, pricing.STALE_AFTER_DAYS)
     ranked = np.flatnonzero(trust < UNRANKED)
     if not len(ranked):
         return None
-    # among old prices the newest says most; among firm ones the lowest
-    age = np.where(trust[ranked] == FIRM, 0, as_of.toordinal() - picked.seen[ranked])
-    best = int(ranked[np.lexsort((picked.price[ranked], age, trust[ranked]))[0]])
-    return picked.offer(best), int(trust[best]), as_of.toordinal() - int(picked.seen[best])
+    slower = np.array([_slower(picked, int(row), chip, fabric, facts) for row in ranked], dtype=np.bool_)
+    age = as_of.toordinal() - picked.seen[ranked]
+    old = np.where(trust[ranked] == FIRM, 0, age)
+    best = int(np.lexsort((picked.price[ranked], old, slower, trust[ranked]))[0])
+    row = int(ranked[best])
+    return Price(picked.offer(row), int(trust[row]), int(age[best]), bool(slower[best]))
+
+
+def _slower(picked: Columns, row: int, chip: Accelerator, fabric: Fabric, facts: Facts) -> bool:
+    """Whether an offer's network is worse than the one that the comparison assumes."""
+    provider, name = picked.provider[row], picked.shape[row]
+    shape = facts.shape(provider, name) if name else None
+    per_node = shape.count if shape else None if picked.by_one[row] else int(picked.unit[row])
+    own = facts.fabric(chip, shape if shape and shape.accelerator == chip.name else None, per_node, provider)
+    return own.domain < fabric.domain or own.scale_out_bytes_per_s < 0.99 * fabric.scale_out_bytes_per_s
 
 
 def _contender(
     chip: Accelerator,
     precision: str,
     result: Estimate | Rejection | str,
-    priced: tuple[Offer, int, int] | None,
+    price: Price | None,
     count: int,
-    as_of: date,
     links: FullLinks | None,
 ) -> Contender:
-    offer, trust, age = priced or (None, None, None)
     estimate = result if isinstance(result, Estimate) else None
     reason = result.reason if isinstance(result, Rejection) else result if isinstance(result, str) else ""
     return Contender(
@@ -234,9 +253,7 @@ def _contender(
         precision=precision,
         estimate=estimate,
         reason=reason,
-        offer=offer,
-        price_trust=trust,
-        price_age_days=age,
-        cost=pricing.money(offer, count, estimate.run_s) if offer and estimate else None,
+        price=price,
+        cost=pricing.money(price.offer, count, estimate.run_s) if price and estimate else None,
         full_links=links,
     )

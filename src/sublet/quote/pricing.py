@@ -40,7 +40,9 @@ def newest(columns: Columns, alive: Bools) -> tuple[Ints, Bools]:
         picked.provider, picked.shape, picked.identity, picked.unit, picked.region, picked.market, picked.currency
     )
     feed, zone = ranks(picked.feed, str), ranks(picked.zone, str)
-    order = np.lexsort((rows, feed, zone, picked.price, -picked.seen, key))
+    # of listings that are equal but for their marks the most marked one: doubt is not lost
+    marked = -ranks(picked.flags, "|".join)
+    order = np.lexsort((rows, feed, zone, marked, picked.price, -picked.seen, key))
     key, price, seen = key[order], picked.price[order], picked.seen[order]
     first = np.ones(len(order), dtype=np.bool_)
     first[1:] = key[1:] != key[:-1]

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const table = document.querySelector("table.sortable, #quotes");
+  const table = document.querySelector("#quotes");
   const chart = document.getElementById("chart");
   const tip = document.getElementById("tip");
 
@@ -37,6 +37,8 @@
         row.setAttribute("aria-expanded", String(!detail.hidden));
       }
     };
+    const linked = location.hash && document.getElementById(location.hash.slice(1));
+    if (linked?.matches("tr.quote")) toggle(linked);
     body.addEventListener("click", (event) => {
       const row = event.target.closest("tr.quote");
       if (row) toggle(row);
