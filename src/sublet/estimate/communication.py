@@ -66,10 +66,13 @@ def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, 
     return np.where(lay.ep > 1, 2 * one, 0.0) * expert_share(work)
 
 
-def pipeline_send(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> Array:
-    """One activation transfer between stages (one microbatch, one boundary)."""
-    volume = ACTIVATION_BYTES * tokens_per_rank(work, lay) * work.hidden
-    volume = volume / np.where(opt.sequence_parallel > 0, lay.tp, 1.0)
+def pipeline_send(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
+    """One activation transfer between stages (one microbatch, one boundary).
+
+    Each tensor-parallel rank sends its part of the activations through its own NIC (scatter and gather, arXiv
+    2104.04473 section 4.1).
+    """
+    volume = ACTIVATION_BYTES * tokens_per_rank(work, lay) * work.hidden / lay.tp
     stride = lay.tp * lay.cp * lay.dp
     return np.where(lay.pp > 1, collectives.send(volume, stride, machine, physics), 0.0)
 

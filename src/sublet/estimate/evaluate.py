@@ -78,7 +78,7 @@ def step_time(
     stage = per_stage * mean_layer
     steady = micro * (stage + on_last + weights)
     fill = (lay.pp - 1) / lay.vp * (stage + logits / lay.pp)
-    hop = communication.pipeline_send(work, machine, lay, opt, physics)
+    hop = communication.pipeline_send(work, machine, lay, physics)
     hops = hop * (2 * (lay.pp - 1) + 2 * micro * lay.vp * (1 - machine.overlap_dp * opt.overlap_dp))
 
     trainable = np.where(work.weight_gradients > 0, 1.0, work.adapter_params / work.total_params)
@@ -91,7 +91,7 @@ def step_time(
     split = np.where(opt.zero >= 3, group, np.where(opt.zero >= 1, ranks, 1.0))
     local = trainable * (held.dense / split + held.expert / np.maximum(split / lay.ep, 1.0))
     optimizer = optimizer_time(local, machine, opt, physics)
-    doublings = np.log2(np.maximum(lay.chips / np.maximum(machine.node, machine.domain), 1.0))
+    doublings = np.log2(np.maximum(lay.tp * lay.cp * lay.dp / np.maximum(machine.node, machine.domain), 1.0))
     wait = 1 + physics.straggler * doublings
     base = steady + fill + hops + dp + optimizer + physics.step_overhead_s
     step = base * wait

@@ -55,7 +55,7 @@ def layout_of(
     layout = Layout(
         tp=degrees.tp,
         pp=degrees.pp,
-        vp=row.whole("vp") or (1 if degrees.pp == 1 else None),
+        vp=_virtual_stages(row, degrees.pp),
         cp=degrees.cp,
         ep=row.whole("ep") or (None if experts and not sharded_alone else 1),
         dp=dp,
@@ -163,3 +163,12 @@ def _sequence_parallel(row: Row, tp: int | None) -> bool | None:
 
 def _prose(row: Row) -> str:
     return " ".join(row.text(name) for name in ("sharding", "activation_checkpointing", "notes")).lower()
+
+
+def _virtual_stages(row: Row, pp: int | None) -> int | None:
+    """Stated interleaving; without a pipeline, or in a row of before it was usual, none."""
+    stated, date = row.whole("vp"), row.text("date")
+    if stated is not None:
+        return stated
+    early = bool(date) and date[:7] < reading()["interleaving"]["presumed_off_before"]
+    return 1 if pp == 1 or early else None

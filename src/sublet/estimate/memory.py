@@ -117,7 +117,7 @@ def memory_bytes(
     layers = in_flight * per_stage
     held_bytes = np.minimum(layers * kept + working, layers * full)  # recomputing never needs more than keeping
     activations = tokens * held_bytes * (1 + physics.allocator_margin)
-    logits = physics.logit_memory_bytes * tokens * work.vocab / lay.tp
+    logits = machine.activations * physics.logit_memory_bytes * tokens * work.vocab / lay.tp
     # the first stage holds the most microbatches, the last the logits: the worst of the two
     last = activations / np.maximum(in_flight, 1.0) + logits
     first = activations + np.where(lay.pp > 1, 0.0, logits)

@@ -84,15 +84,19 @@ def choose(
     calibration: Calibration,
     *,
     group: int = 0,
+    accumulation: int | None = None,
     always: bool = False,
 ) -> Choice:
     """The layout of one job on one machine; with `always`, the leanest one where none fits.
 
+    `accumulation`: microbatches per step and rank, where known; layouts with another number are left out if any is left.
     Raises InputError where no layout obeys the job or the chip lacks its number format.
     """
     answers: list[Estimate | Rejection | None] = [None]
     asked = _enumerate(job, [machine], answers)
     if asked is not None:
+        if accumulation is not None:
+            asked = _with_accumulation(asked, job.global_batch, accumulation)
         limit = 1.0
         while True:
             chosen = _choose(job, [machine], asked, framework, calibration, group, answers, limit)
@@ -106,6 +110,13 @@ def choose(
     refused = answers[0]
     assert isinstance(refused, Rejection), "nothing chosen means refused"
     raise InputError(f"{job.name}: {refused.reason}")
+
+
+def _with_accumulation(asked: _Asked, batch: int, accumulation: int) -> _Asked:
+    """The layouts with that many microbatches, or all where there are none."""
+    counts = np.ceil(batch / (asked.layouts.dp * asked.layouts.micro))
+    rows = np.flatnonzero(counts == accumulation)
+    return _Asked(asked.indices, take(asked.layouts, rows), asked.owner[rows]) if len(rows) else asked
 
 
 def _enumerate(

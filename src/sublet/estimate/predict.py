@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sublet.errors import InputError
 from sublet.estimate.assemble import elasticities, log_normal, verdict
 from sublet.estimate.calibration import Calibration, Case
 from sublet.estimate.choice import Choice
@@ -23,8 +24,10 @@ from sublet.estimate.measured import MeasuredRun
 from sublet.estimate.physics import physics
 from sublet.estimate.plan import choose
 from sublet.estimate.result import Interval
+from sublet.workload.job import Layout
 
 
+OFFLOADED_SHARE = 0.25  # of the activations, still on the chip where the rest is offloaded: the layers in flight
 PURE_SHARE = 0.77  # elementwise bytes of pure bf16 over those of autocast, whose norms read and write 4-byte elements
 
 
@@ -77,16 +80,25 @@ def case_of(run: MeasuredRun) -> Case:
 
 def choices_of(runs: Sequence[MeasuredRun], calibration: Calibration) -> list[Choice]:
     """The layout of every run: stated, completed by the plan where it is not."""
-    found = []
-    for run in runs:
-        choice = choose(
-            run.job, run.machine, framework_of_run(run), calibration, group=run.fsdp_group or 0, always=True
-        )
-        if run.recompute_share is not None and run.job.layout.recompute is None:
-            options = replace(choice.options, full_recompute=np.asarray(float(run.recompute_share)))
-            choice = replace(choice, options=options)
-        found.append(choice)
-    return found
+    return [_choice(run, calibration) for run in runs]
+
+
+def _choice(run: MeasuredRun, calibration: Calibration) -> Choice:
+    framework, group = framework_of_run(run), run.fsdp_group or 0
+    for layout in (run.job.layout, Layout()):  # degrees that contradict each other are dropped together
+        job = replace(run.job, layout=layout)
+        try:
+            choice = choose(
+                job, run.machine, framework, calibration, group=group, accumulation=run.grad_accum, always=True
+            )
+            break
+        except InputError:
+            if layout == Layout():
+                raise
+    if run.recompute_share is not None and (run.job.layout.recompute is None or run.activations_offloaded):
+        options = replace(choice.options, full_recompute=np.asarray(float(run.recompute_share)))
+        choice = replace(choice, options=options)
+    return choice
 
 
 def stacked(runs: Sequence[MeasuredRun], choices: Sequence[Choice], calibration: Calibration) -> Stacked:
@@ -98,6 +110,8 @@ def stacked(runs: Sequence[MeasuredRun], choices: Sequence[Choice], calibration:
         case = case_of(run)
         works.append(workload_arrays(run.job, fused_attention=framework.fused_attention))
         host = machine_arrays(run.machine, run.job, framework, calibration, constants, stack=case.stack)
+        if run.activations_offloaded:  # kept in host memory
+            host = replace(host, activations=np.asarray(OFFLOADED_SHARE * float(host.activations)))
         hosts.append(host)
         cases.append(case)
     return Stacked(
