@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from sublet.cli import render_text as text
-from sublet.quote.explain import Explanation, order_sentence
 from sublet.quote.rank import VIEWS, order_of
 from sublet.quote.view import Quotes
 from sublet.units import format_bytes, format_duration
 
+if TYPE_CHECKING:
+    from sublet.quote.explain import Explanation
+
+TABLE_WIDTH = 130  # a narrower terminal gets two lines for each quote instead of a table
 PIPE_WIDTH = 200  # columns where the output is no terminal: nothing is cut
 VERDICT_STYLES = {"fits": "green", "edge": "yellow", "does not fit": "red"}
 STALE_CATALOGUE_DAYS = 30
@@ -35,7 +41,10 @@ def print_quotes(quotes: Quotes, today_ordinal: int) -> None:
         soft_wrap=True,
     )
     letters, meanings = text.marks_of(quotes.quotes)
-    out.print(_table(quotes, letters))
+    if out.width >= TABLE_WIDTH:
+        out.print(_table(quotes, letters))
+    else:
+        _print_blocks(out, quotes, letters)
     notes = ["[bold]*[/bold] on the Pareto front: no firmer offer is both sooner and cheaper"]
     notes += [f"[bold]{letter}[/bold] {escape(meaning)}" for letter, meaning in meanings.items()]
     for note in notes:
@@ -76,8 +85,31 @@ def _table(quotes: Quotes, letters: dict[str, str]) -> Table:
     return table
 
 
+def _print_blocks(out: Console, quotes: Quotes, letters: dict[str, str]) -> None:
+    """Every quote on two lines: what it is and what it costs, then where, its worth and why."""
+    rows = [text.cells(quote, letters) for quote in quotes.quotes]
+    names = [f"{row[2]} x {row[1]}" for row in rows]
+    wide = max(map(len, names), default=0)
+    days = max((len(row[5]) for row in rows), default=0)
+    for quote, row, name in zip(quotes.quotes, rows, names, strict=True):
+        style = "bold" if quote.pareto else "" if quote.rank else "dim"
+        line = f"{row[0]:>4} {name:<{wide}}  {row[5]:>{days}} days  {row[6]}"
+        out.print(escape(line), style=style, no_wrap=True, overflow="ellipsis")
+        place = row[3] if row[4] == "–" else f"{row[3]}, {row[4]}"
+        verdict = quote.estimate.memory.verdict
+        colour = VERDICT_STYLES.get(verdict, "white")
+        out.print(
+            Padding(
+                f"[dim]{escape(place)} · {row[7]} EFLOP/$ · [/dim][{colour}]{verdict}[/][dim] · {escape(row[9])}[/dim]",
+                (0, 0, 0, 5),
+            )
+        )
+
+
 def print_explanation(told: Explanation) -> None:
     """Everything behind one quote."""
+    from sublet.quote.explain import order_sentence
+
     out = console()
     quote, estimate = told.quote, told.quote.estimate
     offer = quote.offer

@@ -5,14 +5,12 @@ Invariant: a figure is never shown without its unit or its column's unit, and an
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from sublet.estimate.result import ChosenLayout, Interval
-from sublet.quote.document import CSV_COLUMNS, csv_row, meanings
-from sublet.quote.value import Cost, Quote
+from sublet.quote.value import Cost, Quote, Rejected, meanings
 from sublet.quote.view import Quotes
 from sublet.units import format_count, format_duration_days, format_money
 from sublet.workload.job import TrainingJob
@@ -29,6 +27,7 @@ HEADINGS = (
     "fits",
     "why",
 )
+OWN_WISHES = frozenset({"accelerator", "market", "price", "provider", "region"})  # reasons that need no names
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
 
@@ -124,24 +123,45 @@ def age(quotes: Quotes, today_ordinal: int) -> str:
 
 def left_out(quotes: Quotes, per_kind: int = 3) -> list[str]:
     """What was left out and why: one line for each kind of reason, the most frequent first."""
-    kinds: dict[str, dict[str, list[tuple[str, int]]]] = {}
-    totals: dict[str, int] = {}
+    kinds: dict[str, list[Rejected]] = {}
     for entry in quotes.rejected:
-        reason = entry.reason.removeprefix(f"{entry.kind}: ")
-        kinds.setdefault(entry.kind, {}).setdefault(reason, []).append((entry.accelerator, entry.offers))
-        totals[entry.kind] = totals.get(entry.kind, 0) + entry.offers
+        kinds.setdefault(entry.kind, []).append(entry)
+    totals = {kind: sum(entry.offers for entry in entries) for kind, entries in kinds.items()}
     lines = []
     for kind in sorted(kinds, key=lambda name: (-totals[name], name)):
-        reasons = sorted(kinds[kind].items(), key=lambda item: (-sum(n for _, n in item[1]), item[0]))
-        told = []
-        for reason, entries in reasons[:per_kind]:
-            names = list(dict.fromkeys(name for name, _ in entries))
-            who = "" if len(names) > 3 or any(name in reason for name in names) else f"{', '.join(names)}: "
-            told.append(who + reason)
-        rest = len(reasons) - per_kind
-        more = f"; and {rest} more" if rest > 0 else ""
-        lines.append(f"{kind} ({totals[kind]:,} offers): {'; '.join(told)}{more}")
+        told = _nearest(kinds[kind]) if kinds[kind][0].miss is not None else _grouped(kind, kinds[kind])
+        rest = len(told) - per_kind
+        more = f"; and {rest:,} more" if rest > 0 else ""
+        lines.append(f"{kind} ({totals[kind]:,} offers): {'; '.join(told[:per_kind])}{more}")
     return lines
+
+
+def _nearest(entries: Sequence[Rejected]) -> list[str]:
+    """By how much each accelerator missed at its nearest, the nearest first."""
+    best: dict[str, Rejected] = {}
+    for entry in sorted(entries, key=lambda one: (one.miss or 0.0, one.accelerator, one.count or 0)):
+        best.setdefault(entry.accelerator, entry)
+    return [
+        (f"{entry.count:,} x " if entry.count else "")
+        + f"{entry.accelerator}: {entry.reason.removeprefix(entry.kind + ': ')}"
+        for entry in best.values()
+    ]
+
+
+def _grouped(kind: str, entries: Sequence[Rejected]) -> list[str]:
+    """Each reason once, the most frequent first, with the accelerators where the reason does not name its own."""
+    reasons: dict[str, list[Rejected]] = {}
+    for entry in entries:
+        reasons.setdefault(entry.reason.removeprefix(f"{kind}: "), []).append(entry)
+    told = []
+    for reason, own in sorted(reasons.items(), key=lambda item: (-sum(e.offers for e in item[1]), item[0])):
+        names = list(dict.fromkeys(entry.accelerator for entry in own))
+        if kind in OWN_WISHES or any(name in reason for name in names):
+            told.append(reason)
+        else:
+            more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+            told.append(f"{', '.join(names[:3])}{more}: {reason}")
+    return told
 
 
 def markdown(quotes: Quotes, today_ordinal: int) -> str:
@@ -173,6 +193,10 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> li
 
 def comma_separated(quotes: Quotes) -> str:
     """The quotes as CSV with a header line; money is exact."""
+    import csv
+
+    from sublet.quote.document import CSV_COLUMNS, csv_row
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

@@ -166,7 +166,7 @@ def _refusal(chip: Accelerator, job: TrainingJob, facts: Facts, as_of: date) -> 
     if not refusal and job.constraints.country:
         verdict = facts.export(chip, job.constraints.country, job.constraints.on or as_of)
         if verdict.verdict == "licence required":
-            return f"export: {verdict.sentence}"
+            return f"export: {verdict.sentence.rstrip('.')}"
     return refusal
 
 

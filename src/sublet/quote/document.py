@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from math import isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sublet.estimate.result import ChosenLayout, Interval
-from sublet.quote.explain import Explanation
-from sublet.quote.value import FLAGS, Quote, Rejected
+from sublet.quote.value import Quote, Rejected
 from sublet.quote.view import Quotes
 from sublet.units import format_money
 from sublet.workload.job import TrainingJob
 from sublet.workload.parameters import count
+
+if TYPE_CHECKING:
+    from sublet.quote.explain import Explanation
 
 SCHEMA = "sublet.quote/1"
 JOULES_PER_KWH = 3.6e6
@@ -113,7 +115,7 @@ def quote(entry: Quote) -> dict[str, Any]:
         "mfu": estimate.mfu,
         "energy_kwh": interval(estimate.energy_j.scaled(1.0 / JOULES_PER_KWH), 1),
         "calibration": estimate.calibration,
-        "assumptions": assumptions(entry),
+        "assumptions": list(entry.assumptions),
         "similar_offers": entry.similar,
         "flags": list(entry.flags),
     }
@@ -131,12 +133,6 @@ def csv_row(entry: Quote) -> list[object]:
         "flags": " ".join(entry.flags),
     }
     return [flat.get(name, full.get(name)) for name in CSV_COLUMNS]
-
-
-def assumptions(entry: Quote) -> list[str]:
-    """What the quote takes for granted: about the fabric, then about the run."""
-    fabric = entry.estimate.machine.fabric.assumption
-    return list(dict.fromkeys(sentence for sentence in (fabric, *entry.estimate.assumptions) if sentence))
 
 
 def rejected(entry: Rejected) -> dict[str, Any]:
@@ -218,14 +214,6 @@ def interval(value: Interval, places: int) -> dict[str, float] | None:
 def layout(chosen: ChosenLayout) -> dict[str, Any]:
     """How the job is spread."""
     return asdict(chosen)
-
-
-def meanings(flags: set[str]) -> dict[str, str]:
-    """What the marks on some quotes mean, in the order of the list of marks."""
-    from sublet.catalog.flags import FLAGS as OF_OFFERS
-
-    known = {**OF_OFFERS, **FLAGS}
-    return {flag: known[flag] for flag in known if flag in flags}
 
 
 def encode(said: dict[str, Any]) -> str:

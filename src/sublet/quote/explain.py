@@ -77,7 +77,6 @@ def explain(quotes: Quotes, row: int, plan: Plan | None = None) -> Explanation:
 def figures(quote: Quote) -> list[tuple[str, str]]:
     """Where each figure of a quote comes from, one sentence each."""
     offer, estimate = quote.offer, quote.estimate
-    fabric = estimate.machine.fabric
     price = f"{offer.source}, seen {offer.seen_at}"
     if quote.price_age_days:
         price += f" ({quote.price_age_days:,} days before the day of the question)"
@@ -88,10 +87,8 @@ def figures(quote: Quote) -> list[tuple[str, str]]:
         ("step time", f"roofline of the chip's data sheet, calibrated: {estimate.calibration}"),
         ("run time", f"step time x {estimate.steps:,.0f} steps / goodput {estimate.goodput:.3f}"),
         ("goodput", estimate.goodput_source),
-        ("fabric", fabric.source or "the chip's own data sheet"),
+        ("fabric", quote.fabric.source or "the chip's own data sheet"),
     ]
-    if fabric.assumption:
-        rows.append(("assumed", fabric.assumption))
     if quote.candidates:
         rows.append(
             (
@@ -100,7 +97,7 @@ def figures(quote: Quote) -> list[tuple[str, str]]:
                 f"estimated as the slowest, {quote.accelerator}",
             )
         )
-    rows += [("assumed", sentence) for sentence in estimate.assumptions]
+    rows += [("assumed", sentence) for sentence in quote.assumptions]
     rows += [
         (
             "disagreement",

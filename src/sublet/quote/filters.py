@@ -61,7 +61,7 @@ def apply(columns: Columns, fate: Fate, job: TrainingJob, facts: Facts, as_of: d
         elif job.constraints.country:
             verdict = facts.export(chip, job.constraints.country, job.constraints.on or as_of)
             if verdict.verdict == "licence required":
-                fate.reject(mask, "export", f"export: {verdict.sentence}")
+                fate.reject(mask, "export", f"export: {verdict.sentence.rstrip('.')}")
             elif verdict.verdict == "not known":
                 unknown.add(name)
     alive = set(_names_alive(columns, fate))

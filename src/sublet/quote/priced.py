@@ -31,15 +31,18 @@ class Priced:
     """A job's candidates with times and costs: arrays of one entry per candidate, in no order.
 
     `result[i]` indexes `results`, the estimate of the slowest machine that candidate i may be; `row[i]` the offer in
-    `columns`. `cost` is in the offer's own currency, at the median time; `time` in seconds.
+    `columns`, `group[i]` in `groups` what it is. `cost` is in the offer's own currency, at the median time; `time` in
+    seconds.
     """
 
     job: TrainingJob
     as_of: date
     columns: Columns
     results: tuple[Estimate | Rejection, ...]
+    groups: tuple[candidates.Group, ...]
     row: Ints
     count: Ints
+    group: Ints
     result: Ints
     time: Floats
     cost: Floats
@@ -124,8 +127,10 @@ def price_all(
         as_of=as_of,
         columns=columns,
         results=results,
+        groups=found.groups,
         row=found.row[keep],
         count=found.count[keep],
+        group=found.group[keep],
         result=result[keep],
         time=time,
         cost=cost,

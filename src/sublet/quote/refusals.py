@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sublet.estimate.machines import usable_peak
 from sublet.estimate.result import Estimate, Rejection
 from sublet.quote.columns import Bools, Columns, Floats, Ints
 from sublet.quote.fate import label_of
@@ -47,8 +48,9 @@ def unfit(
         assert isinstance(refusal, Rejection)
         names = picked.identity.vocabulary[identity]
         reason = refusal.reason
-        if len(names) > 1:
-            reason = f"as {refusal.machine.accelerator.name}: {reason}"
+        chip = refusal.machine.accelerator.name
+        if len(names) > 1 and not reason.startswith(chip):
+            reason = f"as {chip}: {reason}"
         key = (label_of(names), refusal.machine.count, reason)
         offers[key] = offers.get(key, 0) + size
         kinds[key] = (kind_of(job, refusal), refusal.shortfall)
@@ -62,9 +64,7 @@ def kind_of(job: TrainingJob, refusal: Rejection) -> str:
     """What an estimator's refusal is about: "memory", "precision" or "layout"."""
     if refusal.shortfall is not None:
         return "memory"
-    stand_in = {"bf16": "fp16", "fp16": "bf16"}.get(job.precision, job.precision)
-    chip = refusal.machine.accelerator
-    return "layout" if chip.peak(job.precision) or chip.peak(stand_in) else "precision"
+    return "layout" if usable_peak(refusal.machine, job.precision) else "precision"
 
 
 def missed(

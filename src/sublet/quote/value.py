@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from sublet.catalog.flags import FLAGS as OF_OFFERS
 from sublet.catalog.offer import Offer
+from sublet.catalog.shape import Fabric
 from sublet.estimate.result import Estimate, Interval
 
 # How far a price may be trusted; ranking orders by it before anything else.
@@ -65,6 +67,7 @@ class Quote:
     accelerator: str  # the chip that the estimate is for
     candidates: tuple[str, ...]  # what an ambiguous offer may be; () where it is known
     count: int
+    fabric: Fabric  # as this offer has it; the estimate's may be the same fabric of another offer
     estimate: Estimate
     days: Interval
     cost: Cost
@@ -75,6 +78,13 @@ class Quote:
     price_age_days: int
     other_prices: tuple[OtherPrice, ...]
     similar: int  # offers of the same accelerator and count that this row stands for, itself not counted
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted: about the fabric of this offer, then about the run."""
+        of_machine = self.estimate.machine.fabric.assumption
+        others = (sentence for sentence in self.estimate.assumptions if sentence != of_machine)
+        return tuple(dict.fromkeys(sentence for sentence in (self.fabric.assumption, *others) if sentence))
 
 
 @dataclass(frozen=True)
@@ -92,3 +102,9 @@ class Rejected:
     offers: int
     count: int | None = None
     miss: float | None = None
+
+
+def meanings(flags: set[str]) -> dict[str, str]:
+    """What the marks on some quotes mean, in the order of the list of marks."""
+    known = {**OF_OFFERS, **FLAGS}
+    return {flag: known[flag] for flag in known if flag in flags}

@@ -110,12 +110,15 @@ def _quote(priced: Priced, index: int, place: int, similar: int) -> Quote:
     cost = pricing.money(offer, count, estimate.run_s)
     other_prices = priced.peers.others(row)
     dollars = float(cost.p50)
+    group = priced.groups[int(priced.group[index])]
+    accelerator = estimate.machine.accelerator.name
     return Quote(
         rank=place if priced.trust[index] < UNRANKED else 0,
         offer=offer,
-        accelerator=estimate.machine.accelerator.name,
+        accelerator=accelerator,
         candidates=identity if len(identity) > 1 else (),
         count=count,
+        fabric=group.fabrics[group.identity.index(accelerator)],
         estimate=estimate,
         days=estimate.run_s.scaled(1.0 / DAY_S),
         cost=cost,
