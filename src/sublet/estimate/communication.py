@@ -37,7 +37,7 @@ def tensor_parallel(
     reduce-scatters, plus two all-gathers that rebuild inputs in the backward pass.
     """
     volume = ACTIVATION_BYTES * tokens_per_rank(work, lay) * work.hidden
-    one = collectives.gather(volume, lay.tp, np.asarray(1.0), machine, physics)
+    one = collectives.gather(volume, lay.tp, np.ones_like(lay.tp), machine, physics)
     forward = np.where(lay.tp > 1, 4 * one, 0.0)
     return forward, forward * (1 + 0.5 * opt.sequence_parallel)
 

@@ -147,7 +147,7 @@ def logits_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, phys
 def weight_time(stage_params: Array, machine: MachineArrays, work: WorkloadArrays, opt: Options, physics: Physics) -> Array:
     """Memory traffic per microbatch that grows with the weights: accumulating gradients, copying gathered weights."""
     accumulate = physics.accumulate_bytes * work.weight_gradients
-    gather = np.where(opt.zero >= 3, physics.gather_bytes, 0.0)
+    gather = np.where(opt.zero >= 3, physics.gather_bytes, np.zeros_like(opt.zero))
     moved = machine.weight_traffic * stage_params * (accumulate + gather)
     return np.asarray(moved / (machine.memory_rate * machine.memory))
 
