@@ -132,7 +132,8 @@ def left_out(quotes: Quotes, per_kind: int = 3) -> list[str]:
         told = _nearest(kinds[kind]) if kinds[kind][0].miss is not None else _grouped(kind, kinds[kind])
         rest = len(told) - per_kind
         more = f"; and {rest:,} more" if rest > 0 else ""
-        lines.append(f"{kind} ({totals[kind]:,} offers): {'; '.join(told[:per_kind])}{more}")
+        offers = "1 offer" if totals[kind] == 1 else f"{totals[kind]:,} offers"
+        lines.append(f"{kind} ({offers}): {'; '.join(told[:per_kind])}{more}")
     return lines
 
 
