@@ -89,7 +89,7 @@ def _one(
 ) -> Estimate:
     machine = choice.machine
     chip = machine.accelerator
-    case = Case(chip, framework.name, job.precision, job.task)
+    case = Case(chip, framework.name, job.precision, job.task, experts=job.model.experts is not None)
     step = _at(result.step_s, i)
     sd = float(np.sqrt(calibration.variance(case, slopes)))
     per_step = job.global_batch * job.sequence

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sublet.estimate.assemble import Z90
 from sublet.estimate.calibration import COEFFICIENTS, Calibration, Priors, effect_names, shipped_priors, uncalibrated
 from sublet.estimate.choice import Choice
 from sublet.estimate.evaluate import step_time
@@ -36,7 +37,7 @@ class _Design:
     base: NDArray[np.float64]  # (3, rows) prior means
     prior_sd: NDArray[np.float64]
     log_measured: NDArray[np.float64]
-    family: tuple[str, ...]
+    group: tuple[str, ...]  # whose residual each row has
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _design(runs: Sequence[MeasuredRun], choices: Sequence[Choice], priors: Prio
         base=np.array([[priors.mean(c, case) for case in rows.cases] for c in COEFFICIENTS]),
         prior_sd=np.array([priors.sd(effect) for effect in effects]),
         log_measured=np.log([run.step_s for run in runs]),
-        family=tuple(case.family for case in rows.cases),
+        group=tuple(case.group for case in rows.cases),
     )
 
 
@@ -90,15 +91,15 @@ def _solve(
 ) -> _Fit:
     """Gauss-Newton from `start`; `weight` (rows,) is 0 for rows left out."""
     u = np.zeros(len(design.effects)) if start is None else start.mean
-    families = sorted(set(design.family))
-    member = {f: np.array([g == f for g in design.family]) for f in families}
+    families = sorted(set(design.group))
+    member = {f: np.array([g == f for g in design.group]) for f in families}
     sd = dict.fromkeys(families, priors.residual) if start is None else dict(start.residual)
     precision = np.diag(design.prior_sd**-2.0)
     hessian = precision
     for _ in range(steps):
         log_step, jacobian = _predict(design, u)
         error = design.log_measured - log_step
-        sigma = np.array([sd[f] for f in design.family])
+        sigma = np.array([sd[f] for f in design.group])
         trust = weight * (FREEDOM + 1) / (FREEDOM + (error / sigma) ** 2)
         scaled = jacobian * (trust / sigma**2)[:, None]
         hessian = jacobian.T @ scaled + precision
@@ -126,10 +127,22 @@ def _calibration(
         effects=design.effects,
         mean=fit.mean,
         covariance=fit.covariance,
-        residual=fit.residual,
+        residual=_spread(design, fit, priors, weight),
         rows=dict(sorted(rows.items())),
         row_ids=tuple(sorted(runs[i].id for i in used)),
     )
+
+
+def _spread(design: _Design, fit: _Fit, priors: Priors, weight: NDArray[np.float64]) -> dict[str, float]:
+    """Residual standard deviation by group, such that P10 to P90 holds four of five rows; five prior rows are added."""
+    error = np.abs(design.log_measured - _predict(design, fit.mean)[0])
+    spread = {}
+    for group in sorted(set(design.group)):
+        inside = np.array([g == group for g in design.group]) & (weight > 0)
+        n = int(inside.sum())
+        wide = float(np.quantile(error[inside], 0.8)) / Z90 if n else 0.0
+        spread[group] = max(float(np.sqrt((n * wide**2 + 5 * priors.residual**2) / (n + 5))), LEAST_SD)
+    return spread
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,17 @@ class Case:
     precision: str
     task: str
     stack: str = ""  # the software as named, versions left out; "" where it is not known
+    experts: bool = False  # mixture of experts: its runs scatter more
 
     @property
     def chip(self) -> str:
         """Canonical name of the chip."""
         return self.accelerator.name
+
+    @property
+    def group(self) -> str:
+        """Whose residual the case has: its framework family's, apart for mixtures of experts."""
+        return f"{self.family}|experts" if self.experts else self.family
 
     @property
     def software(self) -> str:
@@ -109,7 +115,7 @@ class Calibration:
     effects: tuple[str, ...]
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
-    residual: Mapping[str, float]  # framework family -> residual standard deviation of log step time
+    residual: Mapping[str, float]  # Case.group -> residual standard deviation of log step time
     rows: Mapping[str, int]  # "chip|family" -> rows fitted
     row_ids: tuple[str, ...] = ()
 
@@ -147,11 +153,11 @@ class Calibration:
                     unknown += (slope * self.priors.sd(effect)) ** 2
         z = np.array(weights)
         explained = float(z @ self.covariance[np.ix_(known, known)] @ z) if known else 0.0
-        return explained + unknown + self.residual_sd(case.family) ** 2
+        return explained + unknown + self.residual_sd(case.group) ** 2
 
-    def residual_sd(self, family: str) -> float:
-        """Standard deviation that stays within a framework family."""
-        return self.residual.get(family, max([*self.residual.values(), self.priors.residual]))
+    def residual_sd(self, group: str) -> float:
+        """Standard deviation that stays within a group; the widest known for a group that has no rows."""
+        return self.residual.get(group, max([*self.residual.values(), self.priors.residual]))
 
     def support(self, case: Case) -> int:
         """How many rows of this chip and framework family were fitted."""

@@ -44,16 +44,6 @@ def all_reduce(volume: Array, size: Array, stride: Array, machine: MachineArrays
     return 2 * gather(volume, size, stride, machine, physics)
 
 
-def all_to_all(volume: Array, size: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:
-    """All-to-all where every rank sends `volume` bytes in all: far parts through its own NIC, near ones by link."""
-    near = ranks_per_domain(size, stride, machine)
-    far_bytes = volume * (size - near) / size
-    near_bytes = volume * (near - 1) / size
-    across = far_bytes / (machine.nic * physics.nic_efficiency)
-    within = near_bytes / (physics.link_efficiency * machine.link)
-    return np.maximum(across, within) + latency(size, stride, machine, physics)
-
-
 def send(volume: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:
     """Point-to-point transfer to the neighbour `stride` ranks away."""
     inside = stride < machine.domain

@@ -58,12 +58,21 @@ def context_parallel(
     return (ring - left * behind[0], 2 * ring - left * behind[1]), behind
 
 
-def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
-    """Dispatch and combine per microbatch and mean layer, one direction of the pass (the backward costs the same)."""
-    tokens = tokens_per_rank(work, lay)
-    sent = ACTIVATION_BYTES * tokens * work.hidden * work.active_experts * physics.expert_imbalance / lay.tp
-    one = collectives.all_to_all(sent, lay.ep, lay.tp * lay.cp, machine, physics)
-    return np.where(lay.ep > 1, 2 * one, 0.0) * expert_share(work)
+def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> Array:
+    """Exposed dispatch and combine per microbatch and mean layer, one direction of the pass (the backward costs the same).
+
+    A token goes over the network once to each scale-up domain that holds one of its experts, however many it has there
+    (D (1 - (1 - 1/D)^k) of D domains for k experts drawn evenly), and from there by link to each of them.
+    """
+    near = collectives.ranks_per_domain(lay.ep, lay.tp * lay.cp, machine)
+    domains = lay.ep / near
+    reached = domains * (1 - (1 - 1 / domains) ** work.active_experts)
+    token = ACTIVATION_BYTES * tokens_per_rank(work, lay) * work.hidden * physics.expert_imbalance / lay.tp
+    far = token * reached * (domains - 1) / domains / (machine.nic * physics.nic_efficiency)
+    by_link = token * work.active_experts * (near - 1) / near / (physics.link_efficiency * machine.link)
+    one = np.maximum(far, by_link) + collectives.latency(lay.ep, lay.tp * lay.cp, machine, physics)
+    shown = 1 - machine.overlap_ep * opt.overlap_dp
+    return np.where(lay.ep > 1, 2 * one, 0.0) * expert_share(work) * shown
 
 
 def pipeline_send(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:

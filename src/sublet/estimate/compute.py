@@ -114,7 +114,7 @@ def layer_time(
 
 def host_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
     """Seconds that the host needs to launch one forward pass of a microbatch and mean layer (backward: two)."""
-    experts = expert_share(work) * physics.kernels_per_expert * work.experts / lay.ep
+    experts = expert_share(work) * physics.kernels_per_expert_layer
     return np.asarray((physics.kernels_per_layer + experts) * machine.launch)
 
 

@@ -60,7 +60,7 @@ def step_time(
     tp_forward, tp_backward = shown * tp_forward, shown * (full * tp_forward + tp_backward)
     ring, behind = communication.context_parallel(work, machine, lay, opt, layer, physics)
     cp_forward, cp_backward = ring[0], full * ring[0] + ring[1]
-    ep_forward = communication.expert_parallel(work, machine, lay, physics)
+    ep_forward = communication.expert_parallel(work, machine, lay, opt, physics)
     ep_backward = (1 + full) * ep_forward
 
     held = stage_params(work, lay)

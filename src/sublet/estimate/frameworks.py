@@ -17,6 +17,7 @@ class Framework:
     match: tuple[str, ...]
     fused_attention: bool
     overlap_tp: float
+    overlap_ep: float
     overlap_dp: float
     elementwise: float
     operand_traffic: float

@@ -79,6 +79,7 @@ class MachineArrays:
     attention: Array  # efficiency of attention
     memory: Array  # efficiency of memory traffic
     overlap_tp: Array  # share of tensor-parallel traffic hidden behind compute
+    overlap_ep: Array  # share of expert-parallel traffic hidden behind compute
     overlap_dp: Array  # share of the compute window that data-parallel traffic may use
     elementwise: Array  # elementwise traffic over that of unfused kernels
     operand_traffic: Array  # share of matrix operand bytes not hidden behind the multiplication

@@ -15,9 +15,9 @@ ATTENTION_PRECISIONS = ("bf16", "fp16", "tf32", "fp32")
 
 
 def usable_peak(machine: Machine, precision: str) -> float | None:
-    """Dense FLOP/s in `precision`; bf16 and fp16 stand in for each other where a chip lists one of them."""
+    """Dense FLOP/s in `precision`; a chip that has bf16 alone runs fp16 jobs in it. None: it cannot."""
     peaks = machine.accelerator.peak_flops
-    stand_in = {"bf16": "fp16", "fp16": "bf16"}.get(precision, precision)
+    stand_in = {"fp16": "bf16"}.get(precision, precision)
     return peaks.get(precision) or peaks.get(stand_in)
 
 
@@ -60,6 +60,7 @@ def machine_arrays(
         "attention": attention,
         "memory": memory,
         "overlap_tp": framework.overlap_tp,
+        "overlap_ep": framework.overlap_ep,
         "overlap_dp": framework.overlap_dp,
         "elementwise": framework.elementwise,
         "operand_traffic": framework.operand_traffic,

@@ -36,7 +36,7 @@ class Physics:
     edge_limit: float
     accumulate_bytes: float
     gather_bytes: float
-    kernels_per_expert: float
+    kernels_per_expert_layer: float
     collective_s: float
 
 

@@ -75,7 +75,9 @@ def stack_of(framework: str) -> str:
 def case_of(run: MeasuredRun) -> Case:
     """What decides the run's efficiencies."""
     family = framework_of_run(run)
-    return Case(run.machine.accelerator, family.name, run.job.precision, run.job.task, stack_of(run.framework))
+    chip, job = run.machine.accelerator, run.job
+    experts = job.model.experts is not None
+    return Case(chip, family.name, job.precision, job.task, stack_of(run.framework), experts)
 
 
 def choices_of(runs: Sequence[MeasuredRun], calibration: Calibration) -> list[Choice]:
