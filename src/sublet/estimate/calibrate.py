@@ -110,7 +110,7 @@ def _solve(
             # a family with few rows leans on the prior as if it had been seen in five more
             variance = (np.sum(trust[inside] * error[inside] ** 2) + 5 * priors.residual**2) / (n + 5)
             sd[f] = max(float(np.sqrt(variance)), LEAST_SD)
-    return _Fit(u, np.linalg.inv(hessian), sd)
+    return _Fit(u, np.asarray(np.linalg.inv(hessian), dtype=float), sd)
 
 
 def _calibration(
@@ -204,10 +204,7 @@ def predict_left_out(runs: Sequence[MeasuredRun], by: str, priors: Priors | None
         else:
             calibration = whole.calibration
         left = [runs[i] for i in members]
-        if by == "row" and hidden:
-            choices = [whole.choices[h] for h in hidden]
-        else:
-            choices = choices_of(left, calibration)
-        for i, prediction in zip(members, predict_choices(left, choices, calibration), strict=True):
-            answers[i] = prediction
+        same = by == "row" and hidden
+        choices = [whole.choices[h] for h in hidden] if same else choices_of(left, calibration)
+        answers.update(zip(members, predict_choices(left, choices, calibration), strict=True))
     return [answers[i] for i in range(len(runs))]

@@ -30,7 +30,8 @@ def latency(size: Array, stride: Array, machine: MachineArrays, physics: Physics
     """Start-up seconds of one collective: its launch, a tree inside the domain and a tree across domains."""
     near = ranks_per_domain(size, stride, machine)
     far = np.ceil(size / near)
-    return physics.collective_s + np.log2(near) * machine.link_latency + np.log2(far) * machine.nic_latency
+    hops = np.log2(near) * machine.link_latency + np.log2(far) * machine.nic_latency
+    return np.asarray(physics.collective_s + hops)
 
 
 def gather(volume: Array, size: Array, stride: Array, machine: MachineArrays, physics: Physics) -> Array:

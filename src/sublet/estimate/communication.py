@@ -58,8 +58,10 @@ def context_parallel(
     return (ring - left * behind[0], 2 * ring - left * behind[1]), behind
 
 
-def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> Array:
-    """Exposed dispatch and combine per microbatch and mean layer, one direction of the pass (the backward costs the same).
+def expert_parallel(
+    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics
+) -> Array:
+    """Exposed dispatch and combine per microbatch and mean layer, of one pass (the backward costs the same).
 
     A token goes over the network once to each scale-up domain that holds one of its experts, however many it has there
     (D (1 - (1 - 1/D)^k) of D domains for k experts drawn evenly), and from there by link to each of them.
@@ -72,7 +74,7 @@ def expert_parallel(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, 
     by_link = token * work.active_experts * (near - 1) / near / (physics.link_efficiency * machine.link)
     one = np.maximum(far, by_link) + collectives.latency(lay.ep, lay.tp * lay.cp, machine, physics)
     shown = 1 - machine.overlap_ep * opt.overlap_dp
-    return np.where(lay.ep > 1, 2 * one, 0.0) * expert_share(work) * shown
+    return np.asarray(np.where(lay.ep > 1, 2 * one, 0.0) * expert_share(work) * shown)
 
 
 def pipeline_send(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
@@ -124,7 +126,13 @@ def data_parallel(
     grads = trainable * one * (machine.gradient_bytes / width)
     across = np.where(
         group < ranks,
-        collectives.all_reduce(trainable * weights * (machine.gradient_bytes / width) / group, ranks / group, stride * group, machine, physics),
+        collectives.all_reduce(
+            trainable * weights * (machine.gradient_bytes / width) / group,
+            ranks / group,
+            stride * group,
+            machine,
+            physics,
+        ),
         0.0,
     )
     # ZeRO-3: per microbatch; the shards of HSDP go across groups behind the last backward pass, which they share

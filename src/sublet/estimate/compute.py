@@ -53,9 +53,7 @@ def _gemm_seconds(flop: Array, bytes_: Array, machine: MachineArrays) -> Array:
     return np.asarray(flop / (machine.peak * machine.gemm) + exposed)
 
 
-def layer_time(
-    work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics
-) -> LayerTime:
+def layer_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, opt: Options, physics: Physics) -> LayerTime:
     """Time of the mean layer (dense and expert layers weighted) on one rank."""
     tokens = tokens_per_rank(work, lay)
     moe = expert_share(work)
@@ -70,8 +68,8 @@ def layer_time(
     routed = tokens * work.active_experts * physics.expert_imbalance
     expert_flop = moe * 2 * routed * work.expert_params / lay.tp
     expert_weights = work.expert_params * work.experts / lay.ep / lay.tp
-    expert_bytes = moe * element * (
-        expert_weights + routed * (2 * work.hidden + (2 + work.gated) * work.expert_ffn / lay.tp)
+    expert_bytes = (
+        moe * element * (expert_weights + routed * (2 * work.hidden + (2 + work.gated) * work.expert_ffn / lay.tp))
     )
     flop, bytes_ = dense_flop + expert_flop, dense_bytes + expert_bytes
     gemm_forward = _gemm_seconds(flop, bytes_, machine)
@@ -128,7 +126,7 @@ def recompute_time(layer: LayerTime, work: WorkloadArrays, machine: MachineArray
     ffn = (1 - moe) * work.dense_params + moe * (work.shared_params + work.active_experts * work.expert_params)
     last = ffn / (2 + work.gated) / (work.attention_params + ffn)
     full = layer.forward - machine.drops_last * last * layer.gemm_forward
-    return opt.full_recompute * full + opt.selective_recompute * selective
+    return np.asarray(opt.full_recompute * full + opt.selective_recompute * selective)
 
 
 def logits_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, physics: Physics) -> Array:
@@ -144,7 +142,9 @@ def logits_time(work: WorkloadArrays, machine: MachineArrays, lay: Layouts, phys
     return np.asarray(flop + bytes_ / (machine.memory_rate * machine.memory))
 
 
-def weight_time(stage_params: Array, machine: MachineArrays, work: WorkloadArrays, opt: Options, physics: Physics) -> Array:
+def weight_time(
+    stage_params: Array, machine: MachineArrays, work: WorkloadArrays, opt: Options, physics: Physics
+) -> Array:
     """Memory traffic per microbatch that grows with the weights: accumulating gradients, copying gathered weights."""
     accumulate = physics.accumulate_bytes * work.weight_gradients
     gather = np.where(opt.zero >= 3, physics.gather_bytes, np.zeros_like(opt.zero))
@@ -153,7 +153,7 @@ def weight_time(stage_params: Array, machine: MachineArrays, work: WorkloadArray
 
 
 def optimizer_time(local_params: Array, machine: MachineArrays, opt: Options, physics: Physics) -> Array:
-    """One optimizer step over the locally held trainable parameters; through the host link where states are offloaded."""
+    """One optimizer step over the locally held trainable parameters; offloaded states cross the host link."""
     moved = physics.optimizer_traffic * local_params
     at_home = moved / (machine.memory_rate * machine.memory)
     away = 2 * machine.gradient_bytes * local_params / machine.host_link

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Framework:
-    """One family; byte figures are per parameter, shares between 0 and 1, `launch_s` host seconds per kernel launched."""
+    """One family; byte figures are per parameter, shares between 0 and 1, `launch_s` host seconds per kernel."""
 
     name: str
     match: tuple[str, ...]

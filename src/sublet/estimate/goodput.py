@@ -1,7 +1,8 @@
 """Share of the wall clock that trains: failures, restarts and checkpoints, apart from the step time itself.
 
 Young's and Daly's first-order optimum of the checkpoint interval: tau = sqrt(2 C M) with checkpoint time C and mean
-time between failures M; lost share = C/tau + tau/(2M) + R/M with restart time R. Figures and sources: data/goodput.toml.
+time between failures M; lost share = C/tau + tau/(2M) + R/M with restart time R. Figures and sources stand in
+data/goodput.toml.
 """
 
 from __future__ import annotations

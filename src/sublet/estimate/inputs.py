@@ -1,7 +1,8 @@
 """The estimator's inputs as arrays: workload, machine, layout and options, all broadcastable against each other.
 
-One set of formulas serves every question. A search gives layouts the shape (n, 1, 1, 1, 1, 1, 1) and options one axis each;
-a calibration gives every field the shape (rows,), each row with its own model and machine; `explain` gives scalars.
+One set of formulas serves every question. A search gives layouts the shape (n, 1, 1, 1, 1, 1, 1) and options one axis
+each; a calibration gives every field the shape (rows,), each row with its own model and machine; `explain` gives
+scalars.
 Invariant: nothing here is configurable; a field is a plain number or an array, in the unit that its name says.
 """
 
@@ -19,7 +20,7 @@ from sublet.workload.model import Model
 from sublet.workload.parameters import lora_count
 
 Array = NDArray[Any]
-Record = TypeVar("Record", bound="WorkloadArrays | MachineArrays | Layouts | Options")
+Record = TypeVar("Record", "WorkloadArrays", "MachineArrays", "Layouts", "Options")
 
 
 @dataclass(frozen=True)
@@ -218,12 +219,16 @@ def workload_arrays(job: TrainingJob, *, fused_attention: bool = True) -> Worklo
 def stack(records: Sequence[Record]) -> Record:
     """Many zero-dimensional records as one record of arrays of shape (len(records),)."""
     first = records[0]
-    return replace(first, **{f.name: np.array([getattr(r, f.name) for r in records], dtype=float) for f in fields(first)})
+    return replace(
+        first, **{f.name: np.array([getattr(r, f.name) for r in records], dtype=float) for f in fields(first)}
+    )
 
 
 def reshape(record: Record, shape: tuple[int, ...]) -> Record:
     """Every array field that is not a scalar in another shape."""
-    changed = {f.name: np.reshape(value, shape) for f in fields(record) if np.ndim(value := getattr(record, f.name)) > 0}
+    changed = {
+        f.name: np.reshape(value, shape) for f in fields(record) if np.ndim(value := getattr(record, f.name)) > 0
+    }
     return replace(record, **changed)
 
 

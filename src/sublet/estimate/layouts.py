@@ -117,7 +117,7 @@ def _batch_splits(per_rank: float, stated: int | None, exhaustive: bool) -> list
     """Microbatch sizes for a data-parallel rank that has `per_rank` sequences a step."""
     if stated is not None:
         return [stated]
-    whole = int(round(per_rank))
+    whole = round(per_rank)
     if whole < 1 or abs(per_rank - whole) > 1e-9:
         return [1]
     sizes = divisors(whole)
@@ -159,10 +159,13 @@ def enumerate_layouts(
                 splits = _batch_splits(job.global_batch / dp, stated.micro_batch, exhaustive)
                 for ep in _expert_degrees(job, dp * cp):
                     for vp in _virtual_stages(model.layers, pp, stated.vp):
-                        for micro in splits:
-                            # interleaving runs microbatches in groups of the pipeline's length
-                            if vp == 1 or stated.vp or round(job.global_batch / dp / micro) % pp == 0:
-                                rows.append((tp, cp, pp, vp, ep, dp, micro))
+                        # interleaving runs microbatches in groups of the pipeline's length
+                        free = vp == 1 or stated.vp is not None
+                        rows.extend(
+                            (tp, cp, pp, vp, ep, dp, micro)
+                            for micro in splits
+                            if free or round(job.global_batch / dp / micro) % pp == 0
+                        )
     table = np.array(rows, dtype=float).reshape(-1, 7)
     return Layouts(*table.T)
 
@@ -187,6 +190,7 @@ def _virtual_stages(layers: int, pp: int, stated: int | None) -> list[int]:
 
 def concatenate(parts: list[Layouts]) -> Layouts:
     """Layouts of several machines, one after another."""
+
     def joined(name: str) -> Array:
         return np.concatenate([getattr(part, name) for part in parts])
 

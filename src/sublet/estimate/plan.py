@@ -72,7 +72,9 @@ def plan(
     asked = _enumerate(job, machines, answers)
     if asked is not None:
         choices = _choose(job, [machines[i] for i in asked.indices], asked, framework, calibration, group, answers)
-        for index, estimate in zip(choices, estimates(job, list(choices.values()), framework, calibration), strict=True):
+        for index, estimate in zip(
+            choices, estimates(job, list(choices.values()), framework, calibration), strict=True
+        ):
             answers[index] = estimate
     return [answer for answer in answers if answer is not None]
 
@@ -89,7 +91,7 @@ def choose(
 ) -> Choice:
     """The layout of one job on one machine; with `always`, the leanest one where none fits.
 
-    `accumulation`: microbatches per step and rank, where known; layouts with another number are left out if any is left.
+    `accumulation`: microbatches per step and rank, where known; other layouts are left out if that leaves any.
     Raises InputError where no layout obeys the job or the chip lacks its number format.
     """
     answers: list[Estimate | Rejection | None] = [None]

@@ -26,7 +26,6 @@ from sublet.estimate.plan import choose
 from sublet.estimate.result import Interval
 from sublet.workload.job import Layout
 
-
 OFFLOADED_SHARE = 0.25  # of the activations, still on the chip where the rest is offloaded: the layers in flight
 PURE_SHARE = 0.77  # elementwise bytes of pure bf16 over those of autocast, whose norms read and write 4-byte elements
 
@@ -117,7 +116,11 @@ def stacked(runs: Sequence[MeasuredRun], choices: Sequence[Choice], calibration:
         hosts.append(host)
         cases.append(case)
     return Stacked(
-        stack(works), stack(hosts), stack([c.layout for c in choices]), stack([c.options for c in choices]), tuple(cases)
+        stack(works),
+        stack(hosts),
+        stack([c.layout for c in choices]),
+        stack([c.options for c in choices]),
+        tuple(cases),
     )
 
 

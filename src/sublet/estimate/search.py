@@ -1,4 +1,4 @@
-"""Every layout and option of a job on one machine: count them, keep the Pareto set of (step time, memory), pick the best.
+"""Every layout and option of a job on one machine: the Pareto set of (step time, memory), and the best that fits.
 
 Invariant: the Pareto set is that of all combinations evaluated; chunks only bound the memory used.
 """
@@ -36,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """`evaluations` combinations looked at, those that nothing beats in both time and memory, and the best that fits."""
+    """How many combinations were evaluated, those that nothing beats in time and memory, and the best that fits."""
 
     evaluations: int
     pareto: tuple[Point, ...]
@@ -106,7 +106,7 @@ def _fastest(
     calibration: Calibration,
     quick: Estimate | Rejection,
 ) -> Estimate | Rejection:
-    """The fastest of the Pareto points, those at the memory edge penalised; the quick plan's answer where it is as good."""
+    """The fastest of the Pareto points, the memory edge penalised; the quick plan's answer where it is as good."""
     edge = physics().edge_share * machine.accelerator.memory_bytes
     i = int(np.argmin(np.where(size > edge, EDGE_PENALTY, 1.0) * step))
     choice = Choice.from_grid(machine, lay, int(place[i, 0]), axes, int(place[i, 1]))
