@@ -115,6 +115,7 @@ def quote(entry: Quote) -> dict[str, Any]:
         "mfu": estimate.mfu,
         "energy_kwh": interval(estimate.energy_j.scaled(1.0 / JOULES_PER_KWH), 1),
         "calibration": estimate.calibration,
+        "interruptions": entry.interruptions,
         "assumptions": list(entry.assumptions),
         "similar_offers": entry.similar,
         "flags": list(entry.flags),

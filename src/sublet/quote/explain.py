@@ -97,6 +97,8 @@ def figures(quote: Quote) -> list[tuple[str, str]]:
                 f"estimated as the slowest, {quote.accelerator}",
             )
         )
+    if quote.interruptions:
+        rows.append(("interruptions", f"{quote.interruptions}; not in the days"))
     rows += [("assumed", sentence) for sentence in quote.assumptions]
     rows += [
         (

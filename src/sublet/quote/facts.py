@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Protocol
 
 from sublet.catalog.accelerator import Accelerator
 from sublet.catalog.shape import Fabric, Shape
+from sublet.quote.spot import Band, band
 
 
 class Verdict(Protocol):
@@ -35,6 +37,7 @@ class Facts:
     `shape(provider, name)`: the instance type, None where unknown.
     `fabric(accelerator, shape, per_node, provider)`: how such chips talk there; says what it assumed.
     `export(accelerator, country, on)`: the export verdict.
+    `interruptions(provider, region, shape)`: how often spot instances are taken away there, None where unknown.
     """
 
     accelerator: Callable[[str], Accelerator | None]
@@ -43,6 +46,7 @@ class Facts:
     shape: Callable[[str, str], Shape | None]
     fabric: Callable[[Accelerator, Shape | None, int | None, str | None], Fabric]
     export: Callable[[Accelerator, str | None, date | None], Verdict]
+    interruptions: Callable[[str, str, str], Band | None] = lambda provider, region, shape: None
 
 
 def from_catalogue() -> Facts:
@@ -63,6 +67,17 @@ def from_catalogue() -> Facts:
 
         return check(accelerator, country, on)
 
+    @cache
+    def bands() -> dict[tuple[str, str, str], Band]:
+        from sublet.catalog.embedded import interruptions  # only a spot quote asks
+
+        found = {}
+        for row in interruptions():
+            of_row = band(row.band, date.fromisoformat(row.seen_at))
+            if of_row is not None:
+                found[row.provider, row.region, row.shape] = of_row
+        return found
+
     return Facts(
         accelerator=chips.get,
         names=names,
@@ -70,4 +85,5 @@ def from_catalogue() -> Facts:
         shape=find,
         fabric=fabric_for,
         export=export,
+        interruptions=lambda provider, region, shape: bands().get((provider, region, shape)),
     )

@@ -60,6 +60,7 @@ class Priced:
     dominated: int  # candidates that were not estimated: another is no dearer on a network no worse
     superseded: int  # older prices of offers that are there with a newer one
     peers: pricing.Peers
+    facts: Facts
     notes: tuple[str, ...]
     evaluated: int  # machines that the estimator was asked about
 
@@ -148,6 +149,7 @@ def price_all(
         every_count=every_count,
         superseded=int(alive.sum()) - len(rows),
         peers=pricing.Peers(columns, alive),
+        facts=facts,
         notes=_notes(job, columns),
         evaluated=len(found.machines),
     )

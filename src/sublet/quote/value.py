@@ -77,6 +77,7 @@ class Quote:
     flags: tuple[str, ...]
     price_age_days: int
     other_prices: tuple[OtherPrice, ...]
+    interruptions: str  # how often a spot machine is taken away, where that is published; else empty
     similar: int  # offers of the same accelerator and count that this row stands for, itself not counted
 
     @property

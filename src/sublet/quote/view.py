@@ -11,9 +11,10 @@ from datetime import date
 
 import numpy as np
 
+from sublet.catalog.offer import Offer
 from sublet.errors import InputError, NothingFitsError
 from sublet.estimate.result import Estimate
-from sublet.quote import pricing, rank
+from sublet.quote import pricing, rank, spot
 from sublet.quote.columns import Floats, Ints
 from sublet.quote.priced import CURRENCY, Priced
 from sublet.quote.value import UNRANKED, Quote, Rejected
@@ -128,8 +129,19 @@ def _quote(priced: Priced, index: int, place: int, similar: int) -> Quote:
         flags=_flags(priced, index, offer.flags, estimate, bool(other_prices)),
         price_age_days=priced.as_of.toordinal() - int(priced.columns.seen[row]),
         other_prices=other_prices,
+        interruptions=_interruptions(priced, offer, count),
         similar=similar,
     )
+
+
+def _interruptions(priced: Priced, offer: Offer, count: int) -> str:
+    """How often a spot offer is taken away, where a band was published by the day of the question; else empty."""
+    if offer.market != "spot" or not offer.region or not offer.shape:
+        return ""
+    found = priced.facts.interruptions(offer.provider, offer.region, offer.shape)
+    if found is None or found.seen_at > priced.as_of:
+        return ""
+    return spot.sentence(found, -(-count // offer.count))
 
 
 def _flags(
