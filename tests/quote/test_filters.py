@@ -62,7 +62,7 @@ def test_export_status_that_is_not_known_is_marked():
 
 def test_minimum_size():
     assert reasons([offer(minimum_accelerators=1024)]) == {
-        ("Fast", "minimum-size", "minimum size: sold from 1024 accelerators")
+        ("Fast", "minimum-size", "minimum size: sold from 1,024 accelerators")
     }
 
 

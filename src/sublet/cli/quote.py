@@ -57,7 +57,8 @@ def quote(
     if as_json + as_csv + as_markdown > 1:
         raise InputError("--json, --csv and --markdown exclude each other: choose one")
     asked = read_job(job, options)
-    offers = read_offers(catalog, as_of or asked.constraints.on)
+    day = as_of or asked.constraints.on
+    offers = read_offers(catalog, day)
     today = offers.today.toordinal()
 
     from sublet.quote.facts import from_catalogue
@@ -76,12 +77,13 @@ def quote(
     if as_json:
         _print_json(found)
     elif found.quotes:
-        _print(found, today, as_csv=as_csv, as_markdown=as_markdown)
+        _print(found, today, as_csv=as_csv, as_markdown=as_markdown, newest=day is None)
     if not found.quotes:
         raise nothing_fits(priced)
 
 
-def _print(found: Quotes, today: int, *, as_csv: bool, as_markdown: bool) -> None:
+def _print(found: Quotes, today: int, *, as_csv: bool, as_markdown: bool, newest: bool) -> None:
+    """The answer as text; `newest`: its day was not asked for, it is the newest of the catalogue."""
     from sublet.cli import render_text
 
     if as_csv:
@@ -91,7 +93,7 @@ def _print(found: Quotes, today: int, *, as_csv: bool, as_markdown: bool) -> Non
     else:
         from sublet.cli.render_quotes import print_quotes
 
-        print_quotes(found, today)
+        print_quotes(found, today, newest=newest)
 
 
 def _planner() -> Plan:

@@ -30,8 +30,8 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def print_quotes(quotes: Quotes, today_ordinal: int) -> None:
-    """The whole answer to `sublet quote`."""
+def print_quotes(quotes: Quotes, today_ordinal: int, *, newest: bool) -> None:
+    """The whole answer to `sublet quote`; `newest`: its day is the newest of the catalogue, nobody asked for it."""
     out = console()
     out.print(f"[bold]{escape(text.headline(quotes.job))}[/bold]", soft_wrap=True)
     shown = f"{len(quotes.quotes)} of {len(quotes.quotes) + quotes.more} rows" if quotes.more else "all rows"
@@ -59,7 +59,7 @@ def print_quotes(quotes: Quotes, today_ordinal: int) -> None:
     for note in quotes.notes:
         out.print(f"[yellow]{escape(note)}[/yellow]", soft_wrap=True)
     old = today_ordinal - quotes.as_of.toordinal()
-    if old > STALE_CATALOGUE_DAYS:
+    if newest and old > STALE_CATALOGUE_DAYS:
         out.print(
             f"[yellow]the newest price is {old:,} days old: `sublet catalog import` reads newer ones[/yellow]",
             soft_wrap=True,

@@ -232,13 +232,13 @@ def _refuse(
     for minimum in np.unique(columns.minimum[unserved]).tolist():
         mask = np.zeros(len(columns), dtype=np.bool_)
         mask[unserved[columns.minimum[unserved] == minimum]] = True
-        fate.reject(mask, "minimum-size", f"minimum size: sold from {minimum} accelerators")
+        fate.reject(mask, "minimum-size", f"minimum size: sold from {minimum:,} accelerators")
 
 
 def count_refusal(constraints: Constraints, group: Group) -> str:
     """One sentence: why none of the counts asked for can be had of this offer."""
-    unit = f"{group.node} accelerator{'s' if group.node > 1 else ''}"
-    most = f", at most {group.shape.max_nodes * group.shape.count}" if group.shape and group.shape.max_nodes else ""
+    unit = f"{group.node:,} accelerator{'s' if group.node > 1 else ''}"
+    most = f", at most {group.shape.max_nodes * group.shape.count:,}" if group.shape and group.shape.max_nodes else ""
     if constraints.counts:
         asked = ", ".join(f"{count:,}" for count in constraints.counts)
         return f"count: not offered (asked: {asked}; sold in units of {unit}{most})"
