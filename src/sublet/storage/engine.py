@@ -208,7 +208,7 @@ def _url(text_: str) -> URL:
     try:
         url = make_url(text_)
         name = url.get_backend_name()
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise InputError(
             f"{text_!r} is not a database URL: write for example postgresql://broker@host/sublet"
         ) from error
