@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from sublet.errors import SubletError
+from sublet.storage.clock import Clock as Clock
 from sublet.units import Money
 
 NodeState = Literal["creating", "running", "stopped", "failed", "gone", "unknown"]
@@ -69,16 +70,6 @@ class UnknownRef(Declined):
 
 class Unsupported(Declined):
     """This adapter cannot do that at all; `Capabilities` said so."""
-
-
-class Clock(Protocol):
-    """Where an adapter gets its time from: the system's in service, a virtual one in tests and rehearsals."""
-
-    def now(self) -> dt.datetime:
-        """The present, timezone-aware, in UTC."""
-
-    def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed on this clock."""
 
 
 @dataclass(frozen=True)
