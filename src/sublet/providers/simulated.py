@@ -42,7 +42,8 @@ from sublet.providers.simulated_faults import Fault, Target
 from sublet.providers.simulated_fleet import Fleet, FleetShape
 from sublet.providers.simulated_process import Answer, SimulatedProcess
 from sublet.providers.simulated_script import Script
-from sublet.providers.simulated_state import State, money, money_text
+from sublet.providers.simulated_tables import SCHEMA
+from sublet.providers.store import Store, money, money_text
 from sublet.units import Money
 
 Respond = Callable[[NodeFacts, tuple[str, ...]], Answer]
@@ -68,7 +69,7 @@ class SimulatedProvider:
         self.calls: deque[tuple[str, str]] = deque(maxlen=10_000)  # (call, its main argument), for tests
         self._clock = clock
         self._respond = respond or (lambda facts, argv: Answer())
-        self._state = State(path)
+        self._state = Store(SCHEMA, path)
         self._script = Script(self._state)
 
     @property

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from sublet.providers.protocol import Clock
-from sublet.providers.simulated_state import State
+from sublet.providers.store import Store
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Answer:
 class SimulatedProcess:
     """Protocol `Process`, over the provider's stored state; it ends when its node does."""
 
-    def __init__(self, state: State, clock: Clock, number: int) -> None:
+    def __init__(self, state: Store, clock: Clock, number: int) -> None:
         self._state = state
         self._clock = clock
         self._number = number

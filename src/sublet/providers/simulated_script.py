@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 
 from sublet.providers.simulated_faults import Fault, Target
-from sublet.providers.simulated_state import State, money, money_text
+from sublet.providers.store import Store, money, money_text
 
 COMMON = frozenset(("slow", "provider-down", "endpoint-gone", "price-changed"))  # looked at before the call's own
 
@@ -17,7 +17,7 @@ COMMON = frozenset(("slow", "provider-down", "endpoint-gone", "price-changed")) 
 class Script:
     """Faults in the order in which they were added."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Store) -> None:
         self._state = state
 
     def add(self, faults: tuple[Fault, ...]) -> None:
