@@ -216,12 +216,18 @@ def shorten(session: Session, *, holder: str, until: datetime, now: datetime) ->
     return of_holder(session, holder=holder)
 
 
-def release(session: Session, *, holder: str, at: datetime, now: datetime) -> tuple[Booking, ...]:
-    """Give back what the holder still holds from `at` on, for good; the time before `at` stays in the calendar.
+def release(
+    session: Session, *, holder: str, at: datetime, now: datetime, node_ids: Collection[str] | None = None
+) -> tuple[Booking, ...]:
+    """Give back what the holder holds (of `node_ids`, where given) from `at` on, for good; what was before `at` stays.
 
-    Idempotent: what was given back before stays as it was. Returns the bookings that it ended.
+    Idempotent: what was given back before stays as it was. Returns the bookings that it ended, as they were.
     """
-    ended = tuple(booking for booking in of_holder(session, holder=holder) if booking.released_at is None)
+    ended = tuple(
+        booking
+        for booking in of_holder(session, holder=holder)
+        if booking.released_at is None and (node_ids is None or booking.node_id in node_ids)
+    )
     _give_back(session, ended, at, now)
     return ended
 
