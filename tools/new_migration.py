@@ -14,13 +14,15 @@ import pkgutil
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from pprint import pformat
 from typing import Any, Literal
 
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import MetaData
+from sqlalchemy import DDL, Dialect, MetaData
+from sqlalchemy.engine import make_url
 
 import sublet.broker
 from sublet.storage import migrate
@@ -55,13 +57,20 @@ RUN_GUARDS = """
 """
 
 
-def guards() -> dict[str, tuple[str, ...]]:
-    """Database -> the statements of every room's `guards.py`, in the order of the rooms."""
-    modules = [module for name, module in sorted(sys.modules.items()) if name.endswith(".guards")]
+def guards(metadata: MetaData) -> dict[str, tuple[str, ...]]:
+    """Database -> the statements that follow the making of the tables, in the order of the tables."""
+    kinds: dict[str, Dialect] = {name: make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql")}
+    rules = [rule for table in metadata.sorted_tables for rule in table.dispatch.after_create if isinstance(rule, DDL)]
     return {
-        dialect: tuple(statement for module in modules for statement in module.STATEMENTS.get(dialect, ()))
-        for dialect in ("sqlite", "postgresql")
+        name: tuple(str(rule.compile(dialect=kind)) for rule in rules if name in only(rule))
+        for name, kind in kinds.items()
     }
+
+
+def only(rule: DDL) -> Sequence[str]:
+    """The databases that a statement is for."""
+    condition = rule._ddl_if
+    return ("sqlite", "postgresql") if condition is None else (str(condition.dialect),)
 
 
 def tables() -> MetaData:
@@ -106,7 +115,7 @@ def main(message: str) -> Path:
     body = "\n".join(line for line in body.splitlines() if "Alembic" not in line).strip()
     if not known:  # later changes of guards are written by hand
         body += RUN_GUARDS
-    rules = "" if known else GUARDS.format(statements=pformat(guards(), width=110, sort_dicts=False))
+    rules = "" if known else GUARDS.format(statements=pformat(guards(tables()), width=110, sort_dicts=False))
     title = message[0].upper() + message[1:]
     path.write_text(FILE.format(message=title, revision=revision, before=before, body=body, guards=rules))
     return path

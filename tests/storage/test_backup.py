@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 import threading
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ def add_pair(database: Database, number: int) -> None:
 
 def rows(database: Database) -> int:
     with database.reading() as session:
-        return session.execute(text("SELECT count(*) FROM pairs")).scalar_one()
+        return int(session.execute(text("SELECT count(*) FROM pairs")).scalar_one())
 
 
 def forged(path, change):
@@ -46,7 +47,9 @@ def forged(path, change):
     forgery = path.with_name("forged.tar.gz")
     with tarfile.open(path) as old, tarfile.open(forgery, "w:gz") as new:
         for entry in old:
-            content = old.extractfile(entry).read()
+            file = old.extractfile(entry)
+            assert file is not None
+            content = file.read()
             if entry.name == kit.MANIFEST:
                 manifest = json.loads(content)
                 change(manifest)
@@ -88,11 +91,18 @@ def test_keys_come_along_and_locks_and_logs_do_not(home, tmp_path):
     folder = home.path.parent
     (folder / "keys").mkdir()
     (folder / "keys" / "signing.pem").write_text("secret")
+    (folder / "providers").mkdir()
+    shutil.copy(home.path, folder / "providers" / "simulated.db")
     (folder / "worker-0.lock").touch()
     (folder / "server.log").write_text("noise")
     (folder / "settings.toml").write_text("x = 1")
     made = kit.backup(home, tmp_path / "b.tar.gz", now=NOW)
-    assert [name for name, _ in made.members] == ["sublet.db", "settings.toml", "keys/signing.pem"]
+    assert [name for name, _ in made.members] == [
+        "providers/simulated.db",
+        "sublet.db",
+        "settings.toml",
+        "keys/signing.pem",
+    ]
     assert made.path.stat().st_mode & 0o077 == 0
     assert kit.inspect(made.path) == made
     kit.restore(made.path, tmp_path / "new")

@@ -118,7 +118,7 @@ def test_another_worker_takes_over_from_a_dead_one(postgresql_database, tmp_path
     first = Process(postgresql_database, log, "start")
     first.until("qualify begins")
     other = Process(postgresql_database, other_log, "go")  # alive beside the first: another slot
-    time.sleep(2.5)
+    time.sleep(1.5)
     assert lines(other_log) == []
     first.kill()
     other.end()

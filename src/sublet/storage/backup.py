@@ -33,9 +33,8 @@ from sublet.storage.clock import utc
 from sublet.storage.engine import FILE_NAME, Database
 
 MANIFEST = "manifest.json"
-DATABASES = (durable.FILE_NAME, FILE_NAME)  # in the order in which they are copied
-_LEFT_OUT = (".lock", ".log", ".sock", ".pid", "-wal", "-shm", "-journal", ".part", ".tar.gz", ".tgz")
-_FOLDERS = ("", "keys")
+_LEFT_OUT = (".db", ".lock", ".log", ".sock", ".pid", "-wal", "-shm", "-journal", ".part", ".tar.gz", ".tgz")
+_FOLDERS = ("", "keys", "providers")
 _LIMIT = 16 * 2**20  # bytes of a file that is no database: keys and settings are small
 
 
@@ -70,8 +69,7 @@ def backup(database: Database, to: Path, *, now: datetime) -> Backup:
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=to.parent) as scratch:
-            copies = [_copy(home / name, Path(scratch) / name) for name in DATABASES if (home / name).exists()]
-            members = {path.name: path for path in copies} | dict(_small(home))
+            members = {name: _copy(home / name, Path(scratch) / name) for name in _databases(home)} | dict(_small(home))
             manifest = {
                 "format": 1,
                 "program": __version__,
@@ -109,7 +107,7 @@ def restore(path: Path, home: Path) -> Backup:
 
     InputError, with nothing written, for a damaged file, one of a newer schema, or a folder with a broker in it.
     """
-    if any((home / name).exists() for name in DATABASES):
+    if any((home / name).exists() for name in (FILE_NAME, durable.FILE_NAME)):
         raise InputError(f"{home} holds a broker already: move it away, or restore into an empty folder")
     with _open(path) as archive:
         manifest = _manifest(archive, path)
@@ -124,9 +122,8 @@ def restore(path: Path, home: Path) -> Backup:
             with tempfile.TemporaryDirectory(prefix=".restore-", dir=home) as scratch:
                 for name, facts in manifest["members"].items():
                     _unpack(archive, name, facts, Path(scratch) / name, path)
-                for name in DATABASES:
-                    if (Path(scratch) / name).exists():
-                        _check(Path(scratch) / name, path)
+                for name in _databases(Path(scratch)):
+                    _check(Path(scratch) / name, path)
                 for name in sorted(manifest["members"], key=lambda name: name == FILE_NAME):  # the broker's file last
                     (home / name).parent.mkdir(mode=0o700, exist_ok=True)
                     os.replace(Path(scratch) / name, home / name)
@@ -135,8 +132,16 @@ def restore(path: Path, home: Path) -> Backup:
     return _backup(path, manifest)
 
 
+def _databases(home: Path) -> list[str]:
+    """The databases of a broker's folder in the order in which they are copied: workflows first, the broker last."""
+    names = {str(path.relative_to(home)) for folder in _FOLDERS for path in (home / folder).glob("*.db")}
+    rank = {durable.FILE_NAME: 0, FILE_NAME: 2}
+    return sorted(names, key=lambda name: (rank.get(name, 1), name))
+
+
 def _copy(source: Path, to: Path) -> Path:
     """One moment of a database, by SQLite's online backup: in WAL mode it blocks no writer."""
+    to.parent.mkdir(mode=0o700, exist_ok=True)
     with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(to)) as writer:
         reader.execute("PRAGMA busy_timeout = 30000")
         reader.backup(writer, pages=-1)
@@ -146,7 +151,7 @@ def _copy(source: Path, to: Path) -> Path:
 def _small(home: Path) -> Iterator[tuple[str, Path]]:
     for folder in _FOLDERS:
         for path in sorted((home / folder).glob("*")):
-            own = path.name not in DATABASES and not path.name.startswith(".") and not path.name.endswith(_LEFT_OUT)
+            own = not path.name.startswith(".") and not path.name.endswith(_LEFT_OUT)
             if own and path.is_file() and not path.is_symlink() and path.stat().st_size <= _LIMIT:
                 yield str(path.relative_to(home)), path
 
@@ -163,7 +168,7 @@ def _manifest(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
         file = archive.extractfile(MANIFEST)
         manifest: dict[str, Any] = json.loads(file.read() if file else b"")
         names = list(manifest["members"])
-        safe = all(Path(name).parent.as_posix() in (".", "keys") and not Path(name).is_absolute() for name in names)
+        safe = all(Path(name).parent.as_posix() in (".", *_FOLDERS[1:]) for name in names)
         if manifest["format"] != 1 or FILE_NAME not in names or not safe or ".." in " ".join(names):
             raise ValueError("its manifest is of another kind")
         datetime.fromisoformat(manifest["made_at"])

@@ -98,11 +98,10 @@ class Database:
         self._mine.writing = True
         try:
             with Session(self.engine, expire_on_commit=False) as session:
-                if self.dialect == "postgresql":
-                    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+                number = _writer_turn(session) if self.dialect == "postgresql" else None
                 yield session
                 session.flush()
-                self._commit(session)
+                self._commit(session, number)
         except DBAPIError as error:
             if retriable(error):
                 raise DatabaseBusy(f"{self.url} was busy or away ({_first_line(error)}): try again") from error
@@ -153,15 +152,12 @@ class Database:
         """Close every connection; the database may be opened again."""
         self.engine.dispose()
 
-    def _commit(self, session: Session) -> None:
+    def _commit(self, session: Session, number: str | None) -> None:
         """Commit; where the connection breaks in it, ask PostgreSQL by the transaction's number what became of it."""
-        number = None
-        if self.dialect == "postgresql":
-            number = session.execute(text("SELECT pg_current_xact_id_if_assigned()::text")).scalar_one()
         try:
             session.commit()
         except DBAPIError as error:
-            if self.dialect != "postgresql" or not error.connection_invalidated or number is None:
+            if number is None or not error.connection_invalidated:
                 raise
             if self._outcome(number) == "committed":
                 return
@@ -183,6 +179,12 @@ class Database:
                     f"{self.url} went away during COMMIT of transaction {number}: look before retrying"
                 )
             time.sleep(0.2)
+
+
+def _writer_turn(session: Session) -> str:
+    """Wait for the turn to write in PostgreSQL; returns the transaction's number."""
+    query = text("SELECT pg_current_xact_id()::text, pg_advisory_xact_lock(:key)")
+    return str(session.execute(query, {"key": WRITER_LOCK}).one()[0])
 
 
 def retriable(error: DBAPIError) -> bool:
