@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sublet.broker.errors import Conflict, Invalid
 from sublet.broker.metering import intervals
 from sublet.broker.metering.tables import DifferenceRow, UsageRow
-from sublet.broker.metering.values import Claim, Difference, Finding, Interval, Leased, Total, Usage
+from sublet.broker.metering.values import KINDS, Claim, Difference, Finding, Interval, Leased, Total, Usage
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
 from sublet.storage import ids
@@ -35,23 +35,28 @@ def meter(
     *,
     billable: bool,
     source: str,
+    kind: str = "",
     reason: str = "",
     now: datetime,
 ) -> Usage:
-    """Record that `node_id` served `lease` for [start, end); the same call again returns the record that it made.
+    """Record what `node_id` did for `lease` in [start, end); the same call again returns the record that it made.
 
-    `reason` says why it is not billable (and only then). Raises Invalid for an empty interval, one that is not over at
-    `now`, or a reason that does not belong; Conflict where a part of it is metered already, otherwise than asked.
+    `kind` is one of values.KINDS ("": "service" where billable, else "lost"); `reason` says why it is not billable, and
+    only then. Raises Invalid for an empty interval, one that is not over at `now`, or a kind or reason that does not
+    belong; Conflict where a part of it is metered already, otherwise than asked.
     """
+    kind = kind or ("service" if billable else "lost")
+    if kind not in KINDS or billable != (kind == "service"):
+        raise Invalid(f"usage of {node_id} is {kind!r} and {'' if billable else 'not '}billable: of {', '.join(KINDS)}")
     if start >= end:
         raise Invalid(f"usage of {node_id} from {start.isoformat()} until {end.isoformat()} has no length")
     if end > now:
         raise Invalid(f"usage of {node_id} until {end.isoformat()} is not over: it is {now.isoformat()}")
     if billable == bool(reason):
         raise Invalid(f"usage of {node_id} is {'' if billable else 'not '}billable and its reason is {reason!r}")
-    wanted = (lease.id, start, end, billable)
+    wanted = (lease.id, start, end, kind)
     for row in _touching(session, node_id, start, end):
-        if (row.lease_id, row.starts_at, row.ends_at, row.billable) == wanted:
+        if (row.lease_id, row.starts_at, row.ends_at, row.kind) == wanted:
             return _usage(row)
         if row.lease_id == lease.id or (row.billable and billable):
             raise Conflict(
@@ -72,6 +77,7 @@ def meter(
         "starts_at": start,
         "ends_at": end,
         "billable": billable,
+        "kind": kind,
         "reason": reason,
         "source": source,
         "recorded_at": now,
@@ -220,6 +226,7 @@ def _usage_of(row: Any) -> Usage:
         accelerator=row["accelerator"],
         accelerators=row["accelerators"],
         billable=row["billable"],
+        kind=row["kind"],
         reason=row["reason"],
         source=row["source"],
         recorded_at=row["recorded_at"],

@@ -18,6 +18,7 @@ class UsageRow(Base):
         CheckConstraint("starts_at < ends_at", name="order"),
         CheckConstraint("number >= 1", name="number"),
         CheckConstraint("accelerators >= 0", name="accelerators"),
+        CheckConstraint("billable = (kind = 'service')", name="kind"),
         UniqueConstraint("lease_id", "node_id", "starts_at"),
         UniqueConstraint("lease_id", "number"),
         Index(None, "node_id", "ends_at"),
@@ -36,6 +37,7 @@ class UsageRow(Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     billable: Mapped[bool]
+    kind: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(String(40))
     recorded_at: Mapped[datetime]

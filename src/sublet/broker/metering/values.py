@@ -10,6 +10,14 @@ from typing import Protocol
 MICROSECOND = timedelta(microseconds=1)
 HOUR_US = 3_600_000_000
 
+KINDS: dict[str, str] = {
+    "service": "in the tenant's hands",
+    "qualification": "being checked before service",
+    "lost": "dead, gone or not seen",
+    "stopped": "shut down by the guest",
+}
+"""What a node did in a usage record. Only "service" is billable; every kind costs us."""
+
 
 class Leased(Protocol):
     """What metering has to know of a lease; `leases.values.Lease` is one."""
@@ -55,7 +63,8 @@ class Usage(Interval):
     accelerator: str
     accelerators: int
     billable: bool
-    reason: str  # why it is not billable: "qualification", "the node died"; "" where it is
+    kind: str  # one of KINDS
+    reason: str  # why it is not billable, as a sentence; "" where it is
     source: str  # whose fact it is: "engine", "provider", ...
     recorded_at: datetime
 
