@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sublet.errors import InputError
+from sublet.providers.protocol import CPU_ACCELERATOR
 from sublet.units import Money, format_bytes
-
-CPU_ACCELERATOR = "This CPU"  # a slice's cores count as one accelerator, with figures measured by qualification
 
 
 @dataclass(frozen=True)

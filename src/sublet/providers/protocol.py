@@ -28,6 +28,9 @@ from sublet.errors import SubletError
 from sublet.storage.clock import Clock as Clock
 from sublet.units import Money
 
+CPU_ACCELERATOR = "This CPU"
+"""How a machine's own cores are called where they are sold as the accelerator; their figures are measured."""
+
 NodeState = Literal["creating", "running", "stopped", "failed", "gone", "unknown"]
 """creating: asked for, not usable yet. running: usable. stopped: exists and does not run (it may still cost money).
 failed: exists and is broken. gone: proven to exist no more. unknown: the provider cannot say;
