@@ -8,7 +8,6 @@ Invariant: the page says nothing about the machine that is not in the table; a t
 from __future__ import annotations
 
 import marked
-
 from sublet.broker.leases.states import FINAL, MEANING, MOVES, STABLE, State, mermaid
 
 PAGE = "lease-states.md"

@@ -101,12 +101,11 @@ class TakeBack:
     """Call `terminate`, whether the guest agrees or not."""
 
     refs: tuple[str, ...]
-    slots: bool = False  # the lease's own nodes, at its end
 
 
 @dataclass(frozen=True)
 class Forget:
-    """These nodes, which the lease no longer wanted, are proven gone."""
+    """These nodes, which were to be taken back, are proven gone."""
 
     refs: tuple[str, ...]
 

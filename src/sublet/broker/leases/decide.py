@@ -222,8 +222,9 @@ def _serve_more(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: 
     """Service that can be metered now: because it is due, or because a node's part in it is over."""
     until = min(seen.at, _end(lease))
     alive, dead, stopped, back = [], {}, {}, []
+    sent_back = {lost.ref for lost in lease.lost}  # at the end we take them back ourselves: then gone is no failure
     for slot in lease.slots:
-        if slot.state not in _IN_SERVICE:
+        if slot.state not in _IN_SERVICE or (slot.ref in sent_back and _state_of(slot, seen) != "running"):
             continue
         state = _state_of(slot, seen)
         if state in _DEAD:
@@ -371,23 +372,21 @@ def _ending(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, polic
 
 def _take_back(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: Policy) -> Action:
     """Terminate until the provider shows that nothing is left."""
-    mine = tuple(slot.ref for slot in lease.slots if slot.ref and slot.state not in (SlotState.BAD, SlotState.OVER))
-    due = _due(lease.take_back_at, now, policy.ask_again_after)
-    if not seen.answered:
-        if due and mine:
-            return TakeBack(mine, slots=True)  # it may hear us though it does not answer
-        return _late(lease, seen, now, policy)
+    asked = {lost.ref for lost in lease.lost}
+    held = {slot.ref for slot in lease.slots if slot.ref and slot.state not in (SlotState.BAD, SlotState.OVER)}
+    if fresh := tuple(sorted(held - asked)):
+        return TakeBack(fresh)
+    if not seen.answered:  # it may hear us though it does not answer
+        due = tuple(lost.ref for lost in lease.lost if _due(lost.asked_at, now, policy.ask_again_after))
+        return TakeBack(due) if due else _late(lease, seen, now, policy)
     if action := _adopt(lease, seen) or _clean(lease, seen, now, policy):
         return action
-    if left := _still_there(mine, seen):
-        return TakeBack(left, slots=True) if due else _late(lease, seen, now, policy)
-    if _still_there([lost.ref for lost in lease.lost], seen):
-        return _late(lease, seen, now, policy)
-    unanswered = [slot for slot in lease.slots if slot.state is SlotState.ASKED and not slot.answered]
-    if unanswered and not seen.complete:  # `create` may still bring a node forth: only silence tells
-        if lease.quiet_since is None:
-            return Note({"quiet_since": now})
-        if now - lease.quiet_since < policy.quiet:
+    unanswered = any(slot.state is SlotState.ASKED and not slot.answered for slot in lease.slots)
+    if lease.lost or (unanswered and not seen.complete):  # nothing is proven: only long silence tells
+        silent = all(lost.ref in seen.absent for lost in lease.lost)
+        if silent == (lease.quiet_since is None):
+            return Note({"quiet_since": now if silent else None})
+        if lease.quiet_since is None or now - lease.quiet_since < policy.quiet:
             return _late(lease, seen, now, policy)
     return Move(State.TERMINATED, "the provider shows that every node is gone")
 

@@ -89,7 +89,7 @@ MOVES: dict[State, dict[State, str]] = {
     },
     State.DEGRADED: {
         State.REPLACING: "another node is asked for",
-        State.ACTIVE: "the node is back, or the lease goes on without it by the tenant's wish",
+        State.ACTIVE: "the node is back",
         State.UNKNOWN: "the provider does not answer",
         State.ENDING: "the end is near, or asked for, or no node is left",
     },
@@ -114,10 +114,10 @@ MOVES: dict[State, dict[State, str]] = {
     },
     State.TERMINATED: {
         State.SETTLED: "all that was used is metered and billed",
-        State.REJECTED: "no node passed; nothing is billed",
-        State.EXPIRED: "the time was over before the nodes were ready; nothing is billed",
-        State.CANCELLED: "called off before delivery; nothing is billed",
-        State.FAILED: "the provider could not deliver; nothing is billed",
+        State.REJECTED: "no node passed, nothing is billed",
+        State.EXPIRED: "the time was over before the nodes were ready, nothing is billed",
+        State.CANCELLED: "called off before delivery, nothing is billed",
+        State.FAILED: "the provider could not deliver, nothing is billed",
     },
     State.SETTLED: {},
     State.REJECTED: {},

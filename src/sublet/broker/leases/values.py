@@ -51,7 +51,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Lost:
-    """A node at the provider that this lease no longer wants: rejected, dead, a duplicate. It has to go."""
+    """A node that has to go and is not proven gone: rejected, dead, a duplicate, or the lease's own at its end."""
 
     ref: str
     asked_at: dt.datetime | None = None  # last `terminate`
@@ -75,11 +75,9 @@ class LeaseFacts:
     active_at: dt.datetime | None = None
     end_requested_at: dt.datetime | None = None
     seen_at: dt.datetime | None = None  # last time that every node in service was seen
-    looked_at: dt.datetime | None = None  # last time that the provider was asked
     alerted_at: dt.datetime | None = None
     stopped_at: dt.datetime | None = None  # since when no node serves
     quiet_since: dt.datetime | None = None  # since when nothing is seen at the end
-    take_back_at: dt.datetime | None = None  # last `terminate` of the nodes in the slots
     lost: tuple[Lost, ...] = ()
 
     @property
@@ -107,6 +105,7 @@ class Observation:
     answered: bool  # False: the provider did not answer; nothing else in here means anything then
     complete: bool = False  # nothing of this tag is missing from `nodes`
     nodes: tuple[Seen, ...] = ()
+    absent: frozenset[str] = frozenset()  # refs that it neither lists nor knows: no proof that they are gone
     reason: str = ""
 
     def by_ref(self) -> Mapping[str, Seen]:
@@ -145,7 +144,7 @@ class Lease:
     @property
     def node_ids(self) -> tuple[str, ...]:
         """The broker's nodes that hold the slots now, in slot order."""
-        return tuple(member.node_id for member in self.members)
+        return tuple(member.node_id for member in self.members if member.current)
 
     @property
     def hours(self) -> Decimal:
@@ -155,11 +154,12 @@ class Lease:
 
 @dataclass(frozen=True)
 class Member:
-    """One node of a lease, for its reader."""
+    """One node that a lease has, or had, for its reader."""
 
     slot: int
     node_id: str
     state: SlotState
+    current: bool = True  # False: another node took its place
     ref: str = ""
     address: str = ""
     reason: str = ""
@@ -172,6 +172,7 @@ class Member:
 class LeaseEvent:
     """One line of a lease's history."""
 
+    number: int  # ascends as events are committed
     id: str
     lease_id: str
     at: dt.datetime
