@@ -92,20 +92,17 @@ def post(
     """
     wanted = tuple((accounts.check(account), amount) for account, amount in lines if amount.amount)
     _check(wanted, reference)
-    known = session.scalar(
-        select(_TRANSACTION.id).where(_TRANSACTION.kind == kind, _TRANSACTION.reference == reference)
-    )
-    if known is not None:
-        before = _read(session, [known])[0]
+    before = posted(session, kind, reference)
+    if before is not None:
         if before.lines != wanted:
             raise Conflict(f"{kind} {reference} is in the ledger already, with other lines: {before.id}")
         return before
-    posted = Transaction(ids.new("txn", now), now, kind, reference, organisation, project, lease, sentence, wanted)
+    new = Transaction(ids.new("txn", now), now, kind, reference, organisation, project, lease, sentence, wanted)
     session.execute(
         insert(EntryRow),
         [
             {
-                "transaction_id": posted.id,
+                "transaction_id": new.id,
                 "number": number,
                 "account": account,
                 "amount": amount.amount,
@@ -117,7 +114,7 @@ def post(
     session.execute(  # after its entries: this row seals them
         insert(TransactionRow),
         {
-            "id": posted.id,
+            "id": new.id,
             "at": now,
             "kind": kind,
             "reference": reference,
@@ -131,7 +128,7 @@ def post(
         session,
         actor=actor,
         action=f"ledger.{kind}",
-        target=posted.id,
+        target=new.id,
         outcome="posted",
         reason=sentence,
         details={"reference": reference, "lines": [f"{account} {_plain(amount)}" for account, amount in wanted]},
@@ -139,7 +136,7 @@ def post(
         project=project,
         now=now,
     )
-    return posted
+    return new
 
 
 def _check(lines: Sequence[Line], reference: str) -> None:
@@ -155,6 +152,14 @@ def _check(lines: Sequence[Line], reference: str) -> None:
             raise Invalid(f"{reference}: the lines sum to {total} {currency}, not to zero")
     if len(lines) < 2:
         raise Invalid(f"{reference}: a transaction has two lines or more, this has {len(lines)}")
+
+
+def posted(session: Session, kind: str, reference: str) -> Transaction | None:
+    """The transaction of this kind and reference, if it is posted. For rooms, not for tenants."""
+    known = session.scalar(
+        select(_TRANSACTION.id).where(_TRANSACTION.kind == kind, _TRANSACTION.reference == reference)
+    )
+    return None if known is None else _read(session, [known])[0]
 
 
 def transaction(session: Session, id_: str, *, actor: Actor) -> Transaction:

@@ -1,6 +1,6 @@
 """Prices: what a lease costs from when on, and the operator's margin rule that made the price.
 
-Invariants: a price that time was served at never changes; each rule says from when it holds, and old ones stay readable.
+Invariants: a price that time was served at never changes; a rule says from when it holds, and old ones stay readable.
 """
 
 from __future__ import annotations

@@ -92,6 +92,12 @@ def records(session: Session, lease_id: str, *, after: int = 0) -> tuple[Usage, 
     return tuple(_usage(row) for row in session.execute(query.order_by(_COLUMNS.number)))
 
 
+def last_end(session: Session, lease_id: str, node_id: str) -> datetime | None:
+    """Until when a node is metered in a lease; None where it is not at all. For rooms, not for tenants."""
+    query = select(_COLUMNS.ends_at).where(_COLUMNS.lease_id == lease_id, _COLUMNS.node_id == node_id)
+    return session.scalar(query.order_by(_COLUMNS.starts_at.desc()).limit(1))
+
+
 def usage(
     session: Session,
     *,

@@ -42,6 +42,7 @@ RIGHTS: dict[str, tuple[str, ...]] = {
     "cost.read": READ,
     "receipt.read": READ,
     "ledger.read": HOUSE,
+    "credit.create": OPERATOR,
     "webhook.write": TENANT,
     "webhook.read": TENANT,
     "doctor.run": HOUSE,
