@@ -32,6 +32,7 @@ class Move:
     to: State
     reason: str
     outcome: State | None = None
+    by: str = ""  # who ends it: "tenant", "time", "provider", "operator"; "" where that is known already
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from sublet.broker.billing import charges
 from sublet.broker.bookings import calendar
 from sublet.broker.bookings import service as bookings
 from sublet.broker.errors import NotFound
@@ -74,6 +75,11 @@ def meter(
         metering.meter(
             session, lease, node_id, start, end, billable=not why_free, source="engine", reason=why_free, now=now
         )
+
+
+def accrue(session: Session, lease: Lease, *, now: datetime) -> None:
+    """Everything that is metered of the lease is in the ledger."""
+    charges.accrue(session, lease, now=now)
 
 
 def give_back(session: Session, lease_id: str, *, now: datetime) -> None:

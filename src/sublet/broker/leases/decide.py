@@ -55,9 +55,9 @@ def decide(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, policy
 
 def _scheduled(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, policy: Policy) -> Action:
     if lease.end_requested_at is not None:
-        return Move(State.CANCELLED, "called off before the start")
+        return Move(State.CANCELLED, "called off before the start", by="tenant")
     if now >= lease.ends_at:
-        return Move(State.EXPIRED, "the end passed before anything was asked for")
+        return Move(State.EXPIRED, "the end passed before anything was asked for", by="time")
     if now >= lease.starts_at:
         return Move(State.PROVISIONING, "the start has come")
     return Wait(lease.starts_at, "before the start")
@@ -101,8 +101,10 @@ def _qualifying(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, p
     states = {slot.number: _state_of(slot, seen) for slot in lease.slots}
     if any(state != "running" for state in states.values()):
         return _unseen(lease, seen, now, policy)
-    unchecked = _numbers(lease, lambda slot: slot.state is SlotState.FOUND)
-    return Qualify(unchecked) if unchecked else Serve(tuple(slot.number for slot in lease.slots))
+    if unchecked := _numbers(lease, lambda slot: slot.state is SlotState.FOUND):
+        due = _numbers(lease, lambda slot: slot.state is SlotState.FOUND and (slot.search_at or now) <= now)
+        return Qualify(due) if due else _poll(lease, now, policy, f"{len(unchecked)} nodes are checked again")
+    return Serve(tuple(slot.number for slot in lease.slots))
 
 
 def _give_up(lease: LeaseFacts, now: dt.datetime, policy: Policy) -> Action | None:
@@ -110,12 +112,12 @@ def _give_up(lease: LeaseFacts, now: dt.datetime, policy: Policy) -> Action | No
     if lease.end_requested_at is not None:
         return Move(State.ENDING, "called off before delivery", State.CANCELLED)
     if now >= lease.ends_at:
-        return Move(State.ENDING, "the time was over before the nodes were ready", State.EXPIRED)
+        return Move(State.ENDING, "the time was over before the nodes were ready", State.EXPIRED, by="time")
     if now >= lease.starts_at + policy.ready_within:
         bad = [slot.reason for slot in lease.slots if slot.state is SlotState.BAD and slot.reason]
         rejected = any(slot.ref for slot in lease.slots if slot.state is SlotState.BAD)  # it came, and was no good
         why = f"not ready in time: {bad[0]}" if bad else "not ready in time: the gang could not be completed"
-        return Move(State.ENDING, why, State.REJECTED if rejected else State.FAILED)
+        return Move(State.ENDING, why, State.REJECTED if rejected else State.FAILED, by="provider")
     return None
 
 
@@ -248,9 +250,13 @@ def _end_due(lease: LeaseFacts, now: dt.datetime, policy: Policy) -> Move | None
     if lease.end_requested_at is not None:
         return Move(State.ENDING, "its end was asked for")
     if now >= lease.ends_at - policy.grace_of(lease.starts_at, lease.ends_at):
-        return Move(State.ENDING, "the end is near: the nodes are taken back at the end, whatever runs on them")
-    idle = _idle_limit(lease, now, policy)
-    return Move(State.ENDING, idle) if idle else None
+        return Move(
+            State.ENDING, "the end is near: the nodes are taken back at the end, whatever runs on them", by="time"
+        )
+    if idle := _idle_limit(lease, now, policy):
+        stopped = any(slot.state is SlotState.STOPPED for slot in lease.slots)
+        return Move(State.ENDING, idle, by="tenant" if stopped else "provider")
+    return None
 
 
 def _repair(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: Policy) -> Action | None:
@@ -258,7 +264,12 @@ def _repair(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: Poli
     action = _gather(lease, seen, now, policy)
     if action is not None and not isinstance(action, Wait):
         return action
-    unchecked = _numbers(lease, lambda slot: slot.state is SlotState.FOUND and _state_of(slot, seen) == "running")
+    unchecked = _numbers(
+        lease,
+        lambda slot: (
+            slot.state is SlotState.FOUND and _state_of(slot, seen) == "running" and (slot.search_at or now) <= now
+        ),
+    )
     if unchecked:
         return Qualify(unchecked)
     passed = _numbers(lease, lambda slot: slot.state is SlotState.PASSED)
@@ -320,7 +331,7 @@ def _unknown(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, poli
     if not served and (action := _ask_again(lease, seen, now, policy)):
         return action
     if served and (now >= lease.ends_at or lease.end_requested_at is not None):
-        return Move(State.ENDING, "the end came while nobody could look")
+        return Move(State.ENDING, "the end came while nobody could look", by="time")
     since = lease.changed_at or now
     if lease.alerted_at is None and now - since >= policy.alert_after:
         return Alert(f"nobody could see this lease since {since:%Y-%m-%d %H:%M:%S} UTC: {seen.reason or 'no answer'}")

@@ -44,7 +44,7 @@ from sublet.storage.engine import Database
 class Judgement:
     """What the gate says of one node: whether it may serve, why not, and the certificate that says so."""
 
-    passed: bool
+    passed: bool | None  # None: it could not tell
     reason: str
     certificate: Mapping[str, Any]
 
@@ -52,7 +52,9 @@ class Judgement:
 class Gate(Protocol):
     """Checks one node before it is billed. Raises ProviderUnavailable where it could not look."""
 
-    def __call__(self, provider: Provider, facts: NodeFacts, sold: Node, now: dt.datetime) -> Judgement: ...
+    def __call__(
+        self, provider: Provider, facts: NodeFacts, sold: Node, *, lease_id: str, now: dt.datetime
+    ) -> Judgement: ...
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def _move(
     values: dict[str, Any] = {}
     if action.outcome is not None:
         values["outcome"] = action.outcome.value
+    if action.by:
+        values["ended_by"] = action.by
     if action.to is State.ENDING:
         values["quiet_since"] = None
     if action.to is State.TERMINATED:
@@ -324,7 +328,10 @@ def _qualify(desk: Desk, provider: Provider, lease: LeaseFacts, numbers: tuple[i
     for number in numbers:
         try:
             facts = provider.describe(slots[number].ref)
-            verdicts[number] = desk.gate(provider, facts, sold[number], desk.now()), facts.address
+            verdicts[number] = (
+                desk.gate(provider, facts, sold[number], lease_id=lease.id, now=desk.now()),
+                facts.address,
+            )
         except ProviderUnavailable:
             break  # it is looked at again; what was judged is kept
         except Declined as error:
@@ -348,6 +355,9 @@ def _judged(
         if judgement.passed:
             store.set_slots(session, lease.id, [number], state=SlotState.PASSED.value)
             books.proved(session, slots[number].node_id, now=now)
+        elif judgement.passed is None and slots[number].checks + 1 < policy.checks:
+            again = now + policy.poll * int(2 ** slots[number].checks)
+            store.set_slots(session, lease.id, [number], checks=slots[number].checks + 1, search_at=again)
         else:
             bad[number] = judgement.reason
     if bad:
@@ -358,7 +368,16 @@ def _serve(session: Session, lease: LeaseFacts, numbers: tuple[int, ...], now: d
     """Billing of these nodes starts now."""
     values = {"state": SlotState.SERVING.value, "serving_since": now, "metered_until": now, "reason": ""}
     if lease.state is State.QUALIFYING:
-        history.move(session, lease, State.ACTIVE, "every node passed: billing starts", now, active_at=now, seen_at=now)
+        history.move(
+            session,
+            lease,
+            State.ACTIVE,
+            "every node passed: billing starts",
+            now,
+            active_at=now,
+            seen_at=now,
+            accrued_at=now,
+        )
     else:
         store.changed(session, lease, stopped_at=None)
         history.event(session, lease.id, "node", "another node passed and serves: its billing starts", now)
@@ -383,7 +402,9 @@ def _meter(session: Session, lease: LeaseFacts, action: Meter, now: dt.datetime,
         store.set_slots(session, lease.id, [number], served_until=max(seen, slots[number].metered_until or seen))
     if action.lost:
         _spoil(session, lease, action.lost, now, policy)
-    books.accrue(session, reader, action.until, now=now)
+    if reader.accrued_at is None or now - reader.accrued_at >= policy.accrue_every or now < reader.accrued_at:
+        books.accrue(session, reader, now=now)
+        store.set_accrued(session, lease.id, now)
 
 
 def _used(session: Session, lease: LeaseFacts, reader: Any, slot: Slot, until: dt.datetime, now: dt.datetime) -> None:
@@ -475,6 +496,7 @@ def _next_generation(session: Session, lease_id: str, slot: Slot, node_id: str) 
             metered_until=None,
             served_until=None,
             search_at=None,
+            checks=0,
             certificate=None,
         )
     )

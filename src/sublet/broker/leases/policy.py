@@ -22,12 +22,16 @@ class Policy:
     """Between two looks at a lease that simply serves."""
     meter_every: dt.timedelta = _MIN
     """Longest stretch of service that is not yet metered while the provider answers."""
+    accrue_every: dt.timedelta = 60 * _MIN
+    """Between two entries of a lease in the ledger; what it costs now is known without them."""
     unknown_after: dt.timedelta = 30 * _S
     """A lease that nobody could see for this long is called unknown."""
     alert_after: dt.timedelta = 5 * _MIN
     """Unknown, or not gone at the end, for this long: a person is told."""
     ask_again_after: dt.timedelta = 30 * _S
     """Without an answer to `create`, the same key is asked again after this long (it never makes a second node)."""
+    checks: int = 3
+    """So often may the gate fail to tell (no answer, a command that hangs) before the node is taken to be no good."""
     ready_within: dt.timedelta = 30 * _MIN
     """From the start until every node has passed; after that the gang is rolled back."""
     replace_every: dt.timedelta = 30 * _S

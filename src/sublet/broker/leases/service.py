@@ -1,8 +1,8 @@
-"""What people ask of a lease: to be opened, read, extended, shortened, ended, renewed. What is asked is written down; the
-engine does it.
+"""What people ask of a lease: to be opened, read, extended, shortened, ended, renewed. It is written down; the engine
+does it.
 
-Invariants: every change of the term is in the calendar before it is in the lease; the whole commitment that a change adds
-is checked against the budget; the same idempotency key gives the same answer and changes nothing twice.
+Invariants: every change of the term is in the calendar before it is in the lease; the whole commitment that a change
+adds is checked against the budget; the same idempotency key gives the same answer and changes nothing twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sublet.broker.audit import log as audit
 from sublet.broker.billing import prices
 from sublet.broker.bookings import service as bookings
-from sublet.broker.errors import Conflict, Forbidden, Invalid
+from sublet.broker.errors import Conflict, Expired, Forbidden, Invalid
 from sublet.broker.leases import books, history, store
 from sublet.broker.leases.states import BEFORE_SERVICE, FINAL, State
 from sublet.broker.leases.tables import ChangeRow, IntentRow, LeaseRow, SlotRow
@@ -131,6 +131,7 @@ def create(
                 "ref": "",
                 "address": "",
                 "reason": "",
+                "checks": 0,
             }
             for number, node_id in enumerate(node_ids)
         ],
@@ -199,7 +200,8 @@ def request_end(
     lease, facts = _for_change(session, lease_id, "lease.end", actor)
     if lease.state in FINAL or lease.state is State.TERMINATED or lease.end_requested_at is not None:
         return lease
-    store.changed(session, facts, end_requested_at=now, next_at=now)
+    by = "operator" if actor.role == "operator" else "provider" if actor.role == "system" else "tenant"
+    store.changed(session, facts, end_requested_at=now, ended_by=by, next_at=now)
     _record(session, lease, "end", None, min(lease.ends_at, max(now, lease.starts_at)), None, None, actor, now)
     history.event(session, lease_id, "change", f"its end was asked for: {reason}", now)
     return store.lease_of(session, lease_id)
@@ -257,7 +259,7 @@ def extend(
 def shorten(
     session: Session, lease_id: str, *, until: datetime, idempotency_key: str | None = None, actor: Actor, now: datetime
 ) -> Lease:
-    """End at `until` instead of later; the freed time is in the calendar at once. Invalid where that is no shortening."""
+    """End at `until` instead of later; the freed time is in the calendar at once. Invalid where it is no shortening."""
     until = utc(until)
     lease, facts = _for_change(session, lease_id, "lease.extend", actor)
     if _done_before(session, lease_id, idempotency_key, "shorten", until):
@@ -265,7 +267,7 @@ def shorten(
     _refuse_late(lease, now)
     if not max(now, lease.starts_at) < until < lease.ends_at:
         raise Invalid(
-            f"the lease runs until {lease.ends_at.isoformat()}: shorten it to a time before that and after now, or end it"
+            f"the lease runs until {lease.ends_at.isoformat()}: shorten it to a time between now and then, or end it"
         )
     bookings.shorten(session, holder=lease_id, until=until, now=now)
     store.changed(session, facts, ends_at=until, next_at=now)
@@ -284,7 +286,7 @@ def renew(
     actor: Actor,
     now: datetime,
 ) -> Lease:
-    """The same nodes once more for as long as was first agreed, from the present end on, at the price of a new quote."""
+    """The same nodes once more, for as long as was first agreed, from the present end on at a new quote's price."""
     lease, _ = _for_change(session, lease_id, "lease.extend", actor)
     first = session.execute(
         select(ChangeRow.ends_before).where(ChangeRow.lease_id == lease_id).order_by(ChangeRow.id).limit(1)
@@ -345,8 +347,6 @@ def _price(session: Session, lease: Lease, quote: Quoted | None, now: datetime) 
     if quote is None:
         return prices.schedule(session, lease)[-1].price
     if quote.expires_at <= now:
-        from sublet.broker.errors import Expired
-
         raise Expired(f"quote {quote.id} expired at {quote.expires_at.isoformat()}: ask for a new one")
     if (quote.accelerator, quote.shape) != (lease.accelerator, lease.shape):
         raise Invalid(f"quote {quote.id} is for {quote.shape}: this lease is of {lease.shape}")

@@ -110,6 +110,16 @@ def set_slots(session: Session, lease_id: str, numbers: Iterable[int], **values:
     )
 
 
+def set_accrued(session: Session, lease_id: str, at: datetime) -> None:
+    """The lease's usage is in the ledger up to `at`."""
+    session.execute(
+        update(LeaseRow)
+        .where(LeaseRow.id == lease_id)
+        .values(accrued_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def by_slot(lease: LeaseFacts) -> Mapping[int, Slot]:
     """number -> slot."""
     return {slot.number: slot for slot in lease.slots}
@@ -127,6 +137,7 @@ _SLOT = (
     _S.serving_since,
     _S.metered_until,
     _S.search_at,
+    _S.checks,
 )
 _FACTS = (
     _L.id,
@@ -162,6 +173,7 @@ def _slot(row: Any, intent: Any) -> Slot:
         serving_since=row.serving_since,
         metered_until=row.metered_until,
         search_at=row.search_at,
+        checks=row.checks,
         reason=row.reason,
     )
 
@@ -210,7 +222,9 @@ def _lease(row: Any, members: tuple[Member, ...]) -> Lease:
         active_at=row.active_at,
         ended_at=row.ended_at,
         end_requested_at=row.end_requested_at,
+        ended_by=row.ended_by or "",
         seen_at=row.seen_at,
+        accrued_at=row.accrued_at,
         version=row.version,
         terms=row.terms,
         members=members,

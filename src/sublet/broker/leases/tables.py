@@ -54,6 +54,8 @@ class LeaseRow(Base):
     active_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     end_requested_at: Mapped[datetime | None]
+    ended_by: Mapped[str | None] = mapped_column(String(16))
+    accrued_at: Mapped[datetime | None]
     seen_at: Mapped[datetime | None]
     alerted_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
@@ -84,6 +86,7 @@ class SlotRow(Base):
     metered_until: Mapped[datetime | None]
     served_until: Mapped[datetime | None]
     search_at: Mapped[datetime | None]
+    checks: Mapped[int] = mapped_column(Integer, default=0)
     certificate: Mapped[dict[str, Any] | None]
 
 

@@ -45,7 +45,8 @@ class Slot:
     answered: bool = False  # `create` returned: what is missing then is missing, not late
     serving_since: dt.datetime | None = None
     metered_until: dt.datetime | None = None
-    search_at: dt.datetime | None = None  # not before: the next search for a replacement
+    search_at: dt.datetime | None = None  # not before: the next search for a replacement, or the next check
+    checks: int = 0  # how often the gate could not tell
     reason: str = ""
 
 
@@ -136,7 +137,9 @@ class Lease:
     active_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
     end_requested_at: dt.datetime | None = None
+    ended_by: str = ""  # "tenant", "time", "provider", "operator"; "" while it runs
     seen_at: dt.datetime | None = None
+    accrued_at: dt.datetime | None = None
     version: int = 0
     terms: Mapping[str, object] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
