@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import DDL, event
-
 from sublet.broker.bookings.tables import BookingRow
+from sublet.storage.append_only import guard
 
 _OVERLAP = """NEW.starts_at < NEW.ends_at AND EXISTS (
         SELECT 1 FROM bookings AS held
@@ -71,6 +70,4 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """Dialect -> the statements that guard `bookings`, in order."""
 
-for _dialect, _statements in STATEMENTS.items():
-    for _statement in _statements:
-        event.listen(BookingRow.__table__, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
+guard(BookingRow.__table__, STATEMENTS)
