@@ -159,6 +159,18 @@ def create_person(
     return Person(row.id, row.organisation_id, row.name, row.email, row.role, row.created_at)
 
 
+def people(session: Session, *, organisation: str | None, actor: Actor) -> tuple[Person, ...]:
+    """The people of an organisation, oldest first; those of the house with None."""
+    permit(actor, "person.read", organisation=organisation)
+    if organisation is None and not actor.everywhere and actor.role != "system":
+        raise NotFound("no such thing here")
+    query = select(PersonRow).where(PersonRow.organisation_id == organisation).order_by(PersonRow.id)
+    return tuple(
+        Person(row.id, row.organisation_id, row.name, row.email, row.role, row.created_at)
+        for row in session.scalars(query)
+    )
+
+
 def _check_budget(budget: Money | None) -> None:
     if budget is not None and budget.amount < 0:
         raise Invalid(f"the budget is {budget.amount} {budget.currency}: it is zero or more")
