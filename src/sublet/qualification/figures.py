@@ -43,7 +43,7 @@ def accelerator_of(
         tdp_watts=None,
         die_mm2=None,
         purchase_usd=None,
-        frameworks=("NumPy",),
+        frameworks=("NumPy", "PyTorch", "JAX", "TensorFlow"),
         tpp=None,
         performance_density=None,
         sources=dict.fromkeys(figures, source),
