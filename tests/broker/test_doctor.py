@@ -12,11 +12,13 @@ from sqlalchemy import JSON, Boolean, Integer, String, delete, insert, text, upd
 from sublet.broker import doctor
 from sublet.broker.audit import log as audit
 from sublet.broker.audit.tables import AuditRow
-from sublet.broker.billing.tables import EntryRow, TransactionRow
+from sublet.broker.billing.tables import AccrualRow, EntryRow, TransactionRow
 from sublet.broker.bookings.tables import BookingRow, CalendarNode
 from sublet.broker.leases.tables import EventRow, IntentRow, LeaseRow, OrphanRow, SlotRow
 from sublet.broker.metering.tables import UsageRow
+from sublet.broker.orders.tables import OrderRow, QuoteRow
 from sublet.broker.supply.tables import ContractRow
+from sublet.broker.tenants.tables import OrganisationRow, ProjectRow
 from sublet.broker.tenants.values import SYSTEM
 from sublet.providers.protocol import Found, NodeFacts, NodeRef, ProviderUnavailable
 from sublet.storage.schema import Amount, UTCDateTime
@@ -42,6 +44,9 @@ def lease(identifier=LEASE, **values):
         "order_id": f"ord_{identifier}",
         "tag": f"tag-{identifier}",
         "provider": "here",
+        "organisation_id": "org_1",
+        "project_id": "prj_1",
+        "accelerators_per_node": 8,
         "nodes": 1,
         "currency": "USD",
         "starts_at": START,
@@ -51,6 +56,12 @@ def lease(identifier=LEASE, **values):
         "next_at": NOW,
     }
     return row(LeaseRow, **facts | values)
+
+
+def order(identifier="ord_lea_1", **values):
+    owner = {"organisation_id": "org_1", "project_id": "prj_1", "quote_id": "quo_1"}
+    facts = {"id": identifier, "state": "accepted", "lease_id": LEASE, "nodes": 1, "seconds": 36000}
+    return row(OrderRow, **owner | facts | {"idempotency_key": identifier} | values)
 
 
 def slot(identifier=LEASE, node=NODE, **values):
@@ -83,7 +94,12 @@ def sound(database):
     with database.transaction() as session:
         for node in (NODE, "nod_2"):
             session.execute(row(CalendarNode, node_id=node, closes_at=END))
-        for statement in (lease(), slot(), booking(), usage(1, 0, 0.5), usage(2, 0.5, 1)):
+        session.execute(row(OrganisationRow, id="org_1"))
+        session.execute(
+            row(ProjectRow, id="prj_1", organisation_id="org_1", budget=Decimal(100), budget_currency="USD")
+        )
+        session.execute(row(QuoteRow, id="quo_1", nodes=1, count=1, organisation_id="org_1", project_id="prj_1"))
+        for statement in (order(), lease(), slot(), booking(), usage(1, 0, 0.5), usage(2, 0.5, 1)):
             session.execute(statement)
         for number, (before, after) in enumerate(pairwise(("scheduled", "provisioning", "qualifying", "active"))):
             session.execute(
@@ -173,6 +189,37 @@ BREAKS = {
     "metered twice": ("usage", "is metered twice", [usage(3, 0.25, 0.75)], ["usage_records"]),
     "metered outside of service": ("usage", "did not serve then", [usage(3, 1, 1.5)], []),
     "billed before it was active": ("usage", "never became active", [update(LeaseRow).values(active_at=None)], []),
+    "settled and not charged": (
+        "charges",
+        "is settled and 2 of its usage records are not charged",
+        [update(LeaseRow).values(state="settled", next_at=None)],
+        [],
+    ),
+    "charged for what was not used": (
+        "charges",
+        "sum to 0 USD, the total says 5",
+        [row(AccrualRow, lease_id=LEASE, side="price", currency="USD", usage=Decimal(5), organisation_id="org_1")],
+        [],
+    ),
+    "over budget": (
+        "budgets",
+        "and 80 USD committed, which is 30 USD too much",
+        [update(ProjectRow).values(budget=Decimal(50))],
+        [],
+    ),
+    "a lost order": ("orders", "its lease lea_7 is not there", [order("ord_7", lease_id="lea_7")], []),
+    "a lost place in the line": (
+        "orders",
+        "is not in the line",
+        [order("ord_7", state="waitlisted", lease_id=None)],
+        [],
+    ),
+    "a lease without an order": (
+        "orders",
+        "came from order ord_9, which is not there",
+        [update(LeaseRow).values(order_id="ord_9")],
+        [],
+    ),
     "money from nowhere": (
         "ledger",
         "sums to 5 USD",
@@ -233,6 +280,14 @@ class Here:
 
 
 OURS = {"r-nod_1": "tag-lea_1"}
+
+
+def test_what_cannot_be_checked_is_unknown_and_no_pass(sound):
+    with sound.transaction() as session:
+        session.execute(update(EventRow).values(details={"from": "x"}, state="asleep"))
+    states = next(check for check in doctor.examine(sound, now=NOW) if check.name == "states")
+    assert not states.holds
+    assert [finding.unknown for finding in states.findings] == [True]
 
 
 @pytest.mark.parametrize(
