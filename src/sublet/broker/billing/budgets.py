@@ -40,6 +40,15 @@ class Commitment:
 
 
 @dataclass(frozen=True)
+class Pending:
+    """What an open lease used that is not charged yet (`charges.pending`)."""
+
+    lease: str
+    project: str
+    amount: Money
+
+
+@dataclass(frozen=True)
 class Status:
     """A project's budget at an instant. `left` may be below zero; None where there is no budget."""
 
@@ -129,13 +138,13 @@ def status(session: Session, project: str, *, committed: Iterable[Commitment] = 
     return Status(project, held.budget, spent, waiting, left, percent, warned, held.hard_stop)
 
 
-def warn(session: Session, *, now: datetime) -> tuple[Warning, ...]:
+def warn(session: Session, *, pending: Iterable[Pending] = (), now: datetime) -> tuple[Warning, ...]:
     """Give every warning that is due and was not given: 50, 80 and 100 % of each project's budget, once each.
 
-    A changed budget is warned of anew. Returns the new ones, for whoever tells people.
+    `pending` counts as spent. A changed budget is warned of anew. Returns the new ones, for whoever tells people.
     """
-    new = []
-    for project, spent in _projects(session):
+    new: list[Warning] = []
+    for project, spent in _projects(session, tuple(pending)):
         assert project.budget is not None
         due = [percent for percent in PERCENTS if spent.amount * 100 >= project.budget.amount * percent]
         given = {warning.percent for warning in _given(session, project.id) if warning.budget == project.budget}
@@ -143,10 +152,14 @@ def warn(session: Session, *, now: datetime) -> tuple[Warning, ...]:
     return tuple(new)
 
 
-def to_stop(session: Session) -> tuple[Stop, ...]:
-    """Leases that are not closed, of projects whose budget is used up and that chose to stop then."""
-    stops = []
-    for project, spent in _projects(session):
+def to_stop(session: Session, *, pending: Iterable[Pending] = ()) -> tuple[Stop, ...]:
+    """Leases that are not closed, of projects whose budget is used up and that chose to stop then.
+
+    `pending` counts as spent, and names leases that were not charged yet.
+    """
+    stops: list[Stop] = []
+    running = tuple(pending)
+    for project, spent in _projects(session, running):
         assert project.budget is not None
         if not project.hard_stop or spent < project.budget:
             continue
@@ -154,8 +167,8 @@ def to_stop(session: Session) -> tuple[Stop, ...]:
             _ACCRUAL.project_id == project.id, _ACCRUAL.side == "price", _ACCRUAL.closed.is_(False)
         )
         sentence = f"the budget of project {project.name!r} is used up: {spent} of {project.budget}"
-        leases = session.scalars(query.distinct().order_by(_ACCRUAL.lease_id))
-        stops += [Stop(lease, project.organisation, project.id, sentence) for lease in leases]
+        leases = set(session.scalars(query)) | {each.lease for each in running if each.project == project.id}
+        stops += [Stop(lease, project.organisation, project.id, sentence) for lease in sorted(leases)]
     return tuple(stops)
 
 
@@ -166,14 +179,15 @@ def warnings(session: Session, *, project: str, actor: Actor) -> tuple[Warning, 
     return tuple(_given(session, project))
 
 
-def _projects(session: Session) -> list[tuple[Project, Money]]:
+def _projects(session: Session, pending: tuple[Pending, ...]) -> list[tuple[Project, Money]]:
     """Projects with a budget of which something is spent, and how much of its currency."""
-    query = select(_ACCRUAL.project_id).where(_ACCRUAL.side == "price").distinct().order_by(_ACCRUAL.project_id)
+    query = select(_ACCRUAL.project_id).where(_ACCRUAL.side == "price").distinct()
     found = []
-    for id_ in session.scalars(query).all():
+    for id_ in sorted({*session.scalars(query), *(each.project for each in pending)}):
         project = tenants.project(session, id_, actor=SYSTEM)
         if project.budget is not None:
-            spent = {amount.currency: amount for amount in _spent(session, id_)}
+            more = (each.amount for each in pending if each.project == id_)
+            spent = {amount.currency: amount for amount in _sums([*_spent(session, id_), *more])}
             if project.budget.currency in spent:
                 found.append((project, spent[project.budget.currency]))
     return found

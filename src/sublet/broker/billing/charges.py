@@ -117,6 +117,11 @@ def running_cost(session: Session, lease: Billed, *, now: datetime) -> Money:
 
     Time of a node that serves and is not metered yet counts as used up to `now`; metering may still find it lost.
     """
+    return charged(session, lease) + pending(session, lease, now=now)
+
+
+def pending(session: Session, lease: Billed, *, now: datetime) -> Money:
+    """The part of the running cost that is not charged yet."""
     price = _totals(session, lease).of(PRICE, lease.price_per_accelerator_hour.currency)
     schedule = prices.schedule(session, lease)
     records = metering.records(session, lease.id, after=price.last)
@@ -127,7 +132,7 @@ def running_cost(session: Session, lease: Billed, *, now: datetime) -> Money:
             since = max(member.serving_since, metered or member.serving_since)
             pieces += rating.pieces(since, min(now, lease.ends_at), lease.accelerators_per_node, schedule)
     weight = rating.plus(price.weight, rating.weight(pieces))
-    return Money(rating.amount(weight) + price.other, price.currency)
+    return Money(rating.amount(weight) - price.usage, price.currency)
 
 
 def remaining(session: Session, lease: Billed) -> Money:

@@ -60,7 +60,7 @@ STATEMENTS = {
     "ledger_transactions": append_only("ledger_transactions"),
     "ledger_entries": joined(append_only("ledger_entries", ("transaction_id", "number")), _SEAL),
     "charges": append_only("charges"),
-    "lease_prices": append_only("lease_prices", ("lease_id", "starts_at")),
+    "lease_prices": append_only("lease_prices"),
     "margin_rules": append_only("margin_rules"),
     "budget_warnings": append_only("budget_warnings"),
     "receipts": append_only("receipts"),

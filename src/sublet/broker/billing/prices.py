@@ -16,7 +16,7 @@ from sublet.broker.audit.log import record
 from sublet.broker.billing.rating import Rate
 from sublet.broker.billing.tables import MarginRow, PriceRow
 from sublet.broker.billing.values import Billed
-from sublet.broker.errors import Conflict, Invalid, NotFound
+from sublet.broker.errors import Invalid, NotFound
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
 from sublet.storage import ids
@@ -46,10 +46,16 @@ class Price:
 
 
 def schedule(session: Session, lease: Billed) -> tuple[Rate, ...]:
-    """The lease's prices, ascending: the accepted quote's, then those of its extensions."""
-    query = select(PriceRow).where(PriceRow.lease_id == lease.id).order_by(PriceRow.starts_at)
-    later = tuple(Rate(row.starts_at, Money(row.rate, row.currency)) for row in session.scalars(query))
-    return (Rate(lease.starts_at, lease.price_per_accelerator_hour), *later)
+    """The lease's prices, ascending: the accepted quote's, then those of its extensions.
+
+    What was agreed later takes the place of all that was to begin at its start or after (a lease that was shortened and
+    extended anew).
+    """
+    rates = [Rate(lease.starts_at, lease.price_per_accelerator_hour)]
+    for row in session.scalars(select(PriceRow).where(PriceRow.lease_id == lease.id).order_by(PriceRow.id)):
+        rates = [rates[0], *(rate for rate in rates[1:] if rate.starts_at < row.starts_at)]
+        rates.append(Rate(row.starts_at, Money(row.rate, row.currency)))
+    return tuple(rates)
 
 
 def agree(
@@ -61,23 +67,21 @@ def agree(
     quote: str | None,
     now: datetime,
 ) -> None:
-    """Another price from `starts_at` on (an extension's quote); the same call again changes nothing.
+    """The price from `starts_at` on (an extension's quote), for good; what holds then already changes nothing.
 
-    Raises Invalid for another currency, a price below zero or a start that is over; Conflict where another price was
-    agreed from that instant on.
+    Raises Invalid for another currency, a price below zero, or a start that is over.
     """
     before = lease.price_per_accelerator_hour
     if price_per_accelerator_hour.currency != before.currency or price_per_accelerator_hour.amount < 0:
         raise Invalid(f"the price is {price_per_accelerator_hour}: zero or more, in {before.currency} as before")
-    known = session.get(PriceRow, (lease.id, starts_at))
-    if known is not None:
-        if known.rate != price_per_accelerator_hour.amount:
-            raise Conflict(f"{lease.id} costs {known.rate} {known.currency} from {starts_at.isoformat()} on already")
+    known = schedule(session, lease)
+    if known[-1].starts_at <= starts_at and known[-1].price == price_per_accelerator_hour:
         return
     if starts_at < now:
         raise Invalid(f"a price from {starts_at.isoformat()} on comes too late: it is {now.isoformat()}")
     session.add(
         PriceRow(
+            id=ids.new("prc", now),
             lease_id=lease.id,
             starts_at=starts_at,
             rate=price_per_accelerator_hour.amount,

@@ -221,9 +221,9 @@ def differences(
         wait = (lease.active_at - lease.starts_at).total_seconds()
         said.append(f"service began {format_duration(wait)} after the start that was booked; that wait is not charged")
     if came.hours != promised.hours:
-        change = _more(came.hours - promised.hours)
+        longer = _more(came.hours - promised.hours)
         said.append(
-            f"it served {_plain(came.hours)} h, {change} than the {_plain(promised.hours)} h quoted: {why_ended}"
+            f"it served {_plain(came.hours)} h, {longer} than the {_plain(promised.hours)} h quoted: {why_ended}"
         )
     accelerators = lease.nodes * lease.accelerators_per_node
     if accelerators != promised.accelerators:

@@ -38,7 +38,6 @@ def issue(
     lease: Billed,
     *,
     outcome: str = "settled",
-    ended_by: str = "",
     booked_until: datetime | None = None,
     measured: Measured | None = None,
     node_cost: charges.NodeCost = node_hour_cost,
@@ -46,9 +45,8 @@ def issue(
 ) -> Receipt:
     """Settle a lease that ended and write its receipt; the same call again returns the receipt that was given.
 
-    outcome: the lease's last state. ended_by: one of terms.ENDED_BY; "" reads it from the lease: the tenant, where an
-    end before the booked one was asked for, else its time. booked_until: the latest end that the tenant had agreed to,
-    where the lease was shortened since. measured: what the job did. Raises Conflict for a lease that still runs.
+    outcome: the lease's last state. booked_until: the latest end that the tenant had agreed to, where the lease was
+    shortened since. measured: what the job did. Raises Conflict for a lease that still runs.
     """
     known = session.scalars(select(ReceiptRow).where(ReceiptRow.lease_id == lease.id)).one_or_none()
     if known is not None:
@@ -56,7 +54,7 @@ def issue(
     if lease.active_at is not None and lease.ended_at is None:
         raise Conflict(f"{lease.id} has not ended: its receipt is written then")
     booked = max(lease.ends_at, booked_until or lease.ends_at)
-    ended_by = ended_by or _who(lease, booked)
+    ended_by = _who(lease, booked)
     charges.accrue(session, lease, node_cost=node_cost, now=now)
     usage = metering.records(session, lease.id)
     _early_end(session, lease, ended_by, booked, now)
@@ -148,10 +146,11 @@ def document(given: Receipt) -> dict[str, Any]:
 
 
 def _who(lease: Billed, booked: datetime) -> str:
+    """Who ended it, one of terms.ENDED_BY: by the lease's own word, and the tenant where it was shortened."""
     if lease.ended_at is None or lease.ended_at >= booked:
         return rules.TIME
-    asked = lease.end_requested_at is not None and lease.end_requested_at < booked
-    return rules.TENANT if asked or lease.ends_at < booked else rules.PROVIDER
+    by = lease.ended_by or (rules.TENANT if lease.end_requested_at is not None else rules.TIME)
+    return rules.TENANT if by == rules.TIME and lease.ends_at < booked else by
 
 
 def _early_end(session: Session, lease: Billed, ended_by: str, booked: datetime, now: datetime) -> None:

@@ -106,9 +106,11 @@ class PriceRow(Base):
     """The price of a lease from an instant on, where an extension or renewal changed it from the accepted quote's."""
 
     __tablename__ = "lease_prices"
+    __table_args__ = (Index(None, "lease_id", "id"),)
 
-    lease_id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    lease_id: Mapped[str] = mapped_column(String(40))
+    starts_at: Mapped[datetime]
     rate: Mapped[Decimal]  # per accelerator-hour
     currency: Mapped[str] = mapped_column(Currency)
     quote_id: Mapped[str | None] = mapped_column(String(40))
