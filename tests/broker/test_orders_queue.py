@@ -55,10 +55,7 @@ def test_nobody_passes_where_it_would_delay_the_one_before():
     fleet = [node("a", (0, 4)), node("b")]
     decided = served(fleet, want("large", nodes=2, hours=2), want("long", hours=5, entered=1))
     assert decided["long"].start is None
-    assert (
-        decided["long"].reasons[0]
-        == "1 node of h100-8 would be free, but orders before it in line have a claim on them"
-    )
+    assert decided["long"].reasons[0] == "1 node of h100-8 would be free, but orders before it have a claim on them"
 
 
 def test_now_means_now_a_start_is_kept_and_a_window_takes_the_first_gap():

@@ -102,9 +102,7 @@ def why(
     after = max(want.start or now, now)
     reasons = []
     if fit(calendars, want, now) is not None:
-        reasons.append(
-            f"{_nodes(want.nodes)} of {shape} would be free, but orders before it in line have a claim on them"
-        )
+        reasons.append(f"{_nodes(want.nodes)} of {shape} would be free, but orders before it have a claim on them")
     elif want.window_end is not None:
         reasons.append(
             f"no {_nodes(want.nodes)} of one cluster of {shape} are free for {_span(want.duration)}"

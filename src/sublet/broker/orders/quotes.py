@@ -50,7 +50,7 @@ def store_quote(
         raise Invalid(f"an accelerator-hour at {price_per_accelerator_hour}: zero is never a price")
     if nodes < 1 or count < 1 or count % nodes:
         raise Invalid(f"{count} accelerators on {nodes} nodes: each node has the same number of them, at least one")
-    if not hours > 0 or not hours.is_finite():
+    if not hours.is_finite() or hours <= 0:
         raise Invalid(f"a quote for {hours} hours: the time is more than zero")
     if utc(expires_at) <= utc(now):
         raise Invalid(f"a quote that expires at {expires_at.isoformat()} is expired already")
