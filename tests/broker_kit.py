@@ -153,6 +153,18 @@ def database(new_database: Callable[[], Database]) -> Database:
     return new_database()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a database without a table is, as `Database.open` takes it; the test runs once per kind."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "empty")
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.create()
+    yield url
+    cluster.drop(url)
+
+
 @pytest.fixture
 def sqlite_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """As `database`, on SQLite only."""

@@ -7,9 +7,8 @@ from writers_kit import write_all  # type: ignore[import-not-found]
 
 
 @pytest.mark.parametrize(("processes", "threads"), [(1, 16), (2, 8)])
-def test_sixteen_writers(database, processes, threads):
-    where = str(database.path.parent) if database.path else database.url
-    outcome = write_all(where, seconds=0.8, processes=processes, threads=threads)
+def test_sixteen_writers(empty_place, processes, threads):
+    outcome = write_all(empty_place, seconds=0.8, processes=processes, threads=threads)
     assert outcome.faults() == []
     writers = {act.rsplit("-", 1)[0] for act in outcome.acknowledged}
     assert len(writers) == 16  # everybody had a turn

@@ -12,11 +12,11 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, update
 from sqlalchemy.orm import Session
 
+from sublet.storage import migrate
 from sublet.storage.engine import Database
 
 METADATA = MetaData()
@@ -58,6 +58,7 @@ class Outcome:
 def write_all(where: str, *, seconds: float, processes: int, threads: int) -> Outcome:
     """Let `processes` x `threads` writers work on the database for a while; its tables are made here."""
     database = Database.open(where)
+    migrate.upgrade(database)
     METADATA.create_all(database.engine)
     with database.transaction() as session:
         session.execute(insert(COUNTER).values(id=1, value=0))
@@ -121,5 +122,4 @@ def main(where: str, process: str, seconds: float, threads: int) -> dict[str, ob
 
 if __name__ == "__main__":
     place, name, length, count = sys.argv[1:]
-    assert Path(place).exists() or "://" in place
     print(json.dumps(main(place, name, float(length), int(count))))

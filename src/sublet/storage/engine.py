@@ -11,22 +11,24 @@ Invariant: a transaction that returned is on the disk, whole; one that raised le
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Column, Connection, Engine, String, Table, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from sublet.errors import InputError, SubletError
-from sublet.storage.schema import canonical
+from sublet.storage.schema import Base, UTCDateTime, canonical
 
 T = TypeVar("T")
 
@@ -85,11 +87,12 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, marked: bool = True) -> Iterator[Session]:
         """A session that may write: committed at the end of the block, rolled back where the block raises.
 
-        Holds the only turn to write, so keep the block short and call no provider within it. RuntimeError where this
-        thread already holds one; DatabaseBusy where no turn came.
+        Holds the only turn to write, so keep the block short and call no provider within it. `marked=False` is for
+        migrations, which run before there is a table of marks. RuntimeError where this thread already holds one;
+        DatabaseBusy where no turn came; OutcomeUnknown as its name says.
         """
         if getattr(self._mine, "writing", False):
             raise RuntimeError("this thread already has a transaction: pass its session on instead of opening another")
@@ -98,10 +101,10 @@ class Database:
         self._mine.writing = True
         try:
             with Session(self.engine, expire_on_commit=False) as session:
-                number = _writer_turn(session) if self.dialect == "postgresql" else None
+                mark = self._turn_to_write(session, marked) if self.dialect == "postgresql" else None
                 yield session
                 session.flush()
-                self._commit(session, number)
+                self._commit(session, mark)
         except DBAPIError as error:
             if retriable(error):
                 raise DatabaseBusy(f"{self.url} was busy or away ({_first_line(error)}): try again") from error
@@ -152,39 +155,70 @@ class Database:
         """Close every connection; the database may be opened again."""
         self.engine.dispose()
 
-    def _commit(self, session: Session, number: str | None) -> None:
-        """Commit; where the connection breaks in it, ask PostgreSQL by the transaction's number what became of it."""
+    def _turn_to_write(self, session: Session, marked: bool) -> Mark | None:
+        """Wait for PostgreSQL's one writer's lock; leave a mark that will tell whether this transaction committed.
+
+        A connection has one row of marks, with the mark of its newest transaction. (A transaction's number would not
+        do: after a crash the server gives the numbers of what it lost to others.)
+        """
+        if not marked:
+            session.execute(_LOCK, {"key": WRITER_LOCK})
+            return None
+        name = session.connection().info.setdefault("sublet_mark", secrets.token_hex(12))
+        mark = Mark(name, secrets.token_hex(12))
+        session.execute(_LOCK_AND_MARK, {"key": WRITER_LOCK, "connection": mark.connection, "mark": mark.mark})
+        if secrets.randbelow(_PRUNE_EVERY) == 0:
+            session.execute(_PRUNE)
+        return mark
+
+    def _commit(self, session: Session, mark: Mark | None) -> None:
+        """Commit; where the connection breaks in it, look whether the transaction took effect."""
         try:
             session.commit()
         except DBAPIError as error:
-            if number is None or not error.connection_invalidated:
+            if mark is None or not error.connection_invalidated:
                 raise
-            if self._outcome(number) == "committed":
-                return
-            raise DatabaseBusy(f"{self.url} went away and nothing was written: try again") from error
+            if not self._committed(mark):
+                raise DatabaseBusy(f"{self.url} went away and nothing was written: try again") from error
 
-    def _outcome(self, number: str) -> str:
-        deadline = time.monotonic() + self._busy_s
+    def _committed(self, mark: Mark) -> bool:
+        """Whether the transaction of a mark took effect; waits for it to be over, and for the database to be back."""
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with self.engine.connect() as connection:
-                    query = text("SELECT pg_xact_status(CAST(:number AS xid8))")
-                    outcome = connection.execute(query, {"number": number}).scalar_one()
-                if outcome in ("committed", "aborted"):
-                    return str(outcome)
+                with self.engine.begin() as connection:
+                    connection.execute(_LOCK, {"key": WRITER_LOCK})  # it held the lock to its end
+                    return bool(connection.scalar(_READ_MARK, {"connection": mark.connection}) == mark.mark)
             except DBAPIError:
-                pass
-            if time.monotonic() > deadline:
-                raise OutcomeUnknown(
-                    f"{self.url} went away during COMMIT of transaction {number}: look before retrying"
-                )
+                if time.monotonic() > deadline:
+                    raise OutcomeUnknown(f"{self.url} went away during COMMIT: look before doing it again") from None
             time.sleep(0.2)
 
 
-def _writer_turn(session: Session) -> str:
-    """Wait for the turn to write in PostgreSQL; returns the transaction's number."""
-    query = text("SELECT pg_current_xact_id()::text, pg_advisory_xact_lock(:key)")
-    return str(session.execute(query, {"key": WRITER_LOCK}).one()[0])
+@dataclass(frozen=True)
+class Mark:
+    """The trace of one transaction in `commit_marks`."""
+
+    connection: str
+    mark: str
+
+
+COMMIT_MARKS = Table(
+    "commit_marks",
+    Base.metadata,
+    Column("connection", String(40), primary_key=True),
+    Column("mark", String(40), nullable=False),
+    Column("at", UTCDateTime(), nullable=False),
+)
+_PRUNE_EVERY = 500  # transactions, on average
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_LOCK_AND_MARK = text(
+    "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(:key))"
+    " INSERT INTO commit_marks (connection, mark, at) SELECT :connection, :mark, now() FROM turn"
+    " ON CONFLICT (connection) DO UPDATE SET mark = excluded.mark, at = excluded.at"
+)
+_READ_MARK = text("SELECT mark FROM commit_marks WHERE connection = :connection")
+_PRUNE = text("DELETE FROM commit_marks WHERE at < now() - interval '1 day'")
 
 
 def retriable(error: DBAPIError) -> bool:
@@ -233,6 +267,11 @@ def _sqlite(url: URL, busy_s: float) -> Engine:
         connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
         connection.create_aggregate("exact_sum", 1, _ExactSum)
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(connection: Any, _record: Any) -> None:
+        if connection is not None and connection.in_transaction:  # COMMIT failed: SQLite leaves it open, and locked
+            connection.rollback()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -49,7 +49,7 @@ def upgrade(database: Database, to: str | None = None) -> tuple[str, ...]:
     """Run what is pending (up to revision `to`); returns what was run. Several processes may call it at once."""
     if not pending(database):
         return ()
-    with database.transaction() as session:
+    with database.transaction(marked=False) as session:
         connection = session.connection()
         steps = _after(current(connection), database.url)
         if to is not None:

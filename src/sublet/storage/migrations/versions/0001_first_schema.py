@@ -26,8 +26,7 @@ GUARDS = {
         "CREATE TRIGGER lease_prices_never_go BEFORE DELETE ON lease_prices FOR EACH ROW\n"
         "BEGIN SELECT RAISE(ABORT, 'lease_prices: rows are added, never changed or removed'); END",
         "CREATE TRIGGER lease_prices_never_replace BEFORE INSERT ON lease_prices FOR EACH ROW\n"
-        "WHEN EXISTS (SELECT 1 FROM lease_prices AS kept WHERE kept.lease_id = NEW.lease_id AND "
-        "kept.starts_at = NEW.starts_at)\n"
+        "WHEN EXISTS (SELECT 1 FROM lease_prices AS kept WHERE kept.id = NEW.id)\n"
         "BEGIN SELECT RAISE(ABORT, 'lease_prices: rows are added, never changed or removed'); END",
         "CREATE TRIGGER ledger_transactions_never_change BEFORE UPDATE ON ledger_transactions FOR EACH "
         "ROW\n"
@@ -136,6 +135,13 @@ GUARDS = {
         "    WHEN EXISTS (SELECT 1 FROM ledger_transactions WHERE id = NEW.transaction_id)\n"
         "    BEGIN SELECT RAISE(ABORT, 'ledger: this transaction is sealed, no entry is added to it'); "
         "END",
+        "CREATE TRIGGER quotes_never_change BEFORE UPDATE ON quotes FOR EACH ROW\n"
+        "BEGIN SELECT RAISE(ABORT, 'quotes: rows are added, never changed or removed'); END",
+        "CREATE TRIGGER quotes_never_go BEFORE DELETE ON quotes FOR EACH ROW\n"
+        "BEGIN SELECT RAISE(ABORT, 'quotes: rows are added, never changed or removed'); END",
+        "CREATE TRIGGER quotes_never_replace BEFORE INSERT ON quotes FOR EACH ROW\n"
+        "WHEN EXISTS (SELECT 1 FROM quotes AS kept WHERE kept.id = NEW.id)\n"
+        "BEGIN SELECT RAISE(ABORT, 'quotes: rows are added, never changed or removed'); END",
     ),
     "postgresql": (
         "CREATE FUNCTION budget_warnings_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$\n"
@@ -249,6 +255,13 @@ GUARDS = {
         "    END $$",
         "CREATE TRIGGER ledger_entries_sealed BEFORE INSERT ON ledger_entries FOR EACH ROW EXECUTE "
         "FUNCTION ledger_entries_sealed()",
+        "CREATE FUNCTION quotes_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$\n"
+        "BEGIN RAISE EXCEPTION 'quotes: rows are added, never changed or removed' USING ERRCODE = "
+        "'restrict_violation'; END $$",
+        "CREATE TRIGGER quotes_only_grows BEFORE UPDATE OR DELETE ON quotes FOR EACH ROW EXECUTE "
+        "FUNCTION quotes_only_grows()",
+        "CREATE TRIGGER quotes_never_emptied BEFORE TRUNCATE ON quotes FOR EACH STATEMENT EXECUTE "
+        "FUNCTION quotes_only_grows()",
     ),
 }
 
@@ -326,6 +339,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_calendar_nodes_shape_node_id"), "calendar_nodes", ["shape", "node_id"], unique=False)
     op.create_table(
+        "commit_marks",
+        sa.Column("connection", sa.String(length=40), nullable=False),
+        sa.Column("mark", sa.String(length=40), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("connection", name=op.f("pk_commit_marks")),
+    )
+    op.create_table(
         "contracts",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
@@ -396,14 +416,36 @@ def upgrade() -> None:
     op.create_index(op.f("ix_lease_intents_lease_id_done_at"), "lease_intents", ["lease_id", "done_at"], unique=False)
     op.create_table(
         "lease_prices",
+        sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("lease_id", sa.String(length=40), nullable=False),
         sa.Column("starts_at", UTCDateTime(), nullable=False),
         sa.Column("rate", Amount(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("quote_id", sa.String(length=40), nullable=True),
         sa.Column("agreed_at", UTCDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("lease_id", "starts_at", name=op.f("pk_lease_prices")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lease_prices")),
     )
+    op.create_index(op.f("ix_lease_prices_lease_id_id"), "lease_prices", ["lease_id", "id"], unique=False)
+    op.create_table(
+        "lease_runs",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("lease_id", sa.String(length=40), nullable=False),
+        sa.Column("organisation_id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("node_id", sa.String(length=40), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("process", sa.Text(), nullable=False),
+        sa.Column("argv", Document, nullable=False),
+        sa.Column("started_by", sa.String(length=40), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.Column("ended_at", UTCDateTime(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lease_runs")),
+    )
+    op.create_index(op.f("ix_lease_runs_ended_at"), "lease_runs", ["ended_at"], unique=False)
+    op.create_index(op.f("ix_lease_runs_lease_id_id"), "lease_runs", ["lease_id", "id"], unique=False)
     op.create_table(
         "lease_slots",
         sa.Column("lease_id", sa.String(length=40), nullable=False),
@@ -420,6 +462,7 @@ def upgrade() -> None:
         sa.Column("metered_until", UTCDateTime(), nullable=True),
         sa.Column("served_until", UTCDateTime(), nullable=True),
         sa.Column("search_at", UTCDateTime(), nullable=True),
+        sa.Column("checks", sa.Integer(), nullable=False),
         sa.Column("certificate", Document, nullable=True),
         sa.PrimaryKeyConstraint("lease_id", "number", "generation", name=op.f("pk_lease_slots")),
     )
@@ -451,6 +494,8 @@ def upgrade() -> None:
         sa.Column("active_at", UTCDateTime(), nullable=True),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.Column("end_requested_at", UTCDateTime(), nullable=True),
+        sa.Column("ended_by", sa.String(length=16), nullable=True),
+        sa.Column("accrued_at", UTCDateTime(), nullable=True),
         sa.Column("seen_at", UTCDateTime(), nullable=True),
         sa.Column("alerted_at", UTCDateTime(), nullable=True),
         sa.Column("stopped_at", UTCDateTime(), nullable=True),
@@ -579,9 +624,11 @@ def upgrade() -> None:
         sa.Column("starts_at", UTCDateTime(), nullable=False),
         sa.Column("ends_at", UTCDateTime(), nullable=False),
         sa.Column("billable", sa.Boolean(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("source", sa.String(length=40), nullable=False),
         sa.Column("recorded_at", UTCDateTime(), nullable=False),
+        sa.CheckConstraint("billable = (kind = 'service')", name=op.f("ck_usage_records_kind")),
         sa.CheckConstraint("accelerators >= 0", name=op.f("ck_usage_records_accelerators")),
         sa.CheckConstraint("number >= 1", name=op.f("ck_usage_records_number")),
         sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_usage_records_order")),
@@ -767,6 +814,32 @@ def upgrade() -> None:
     op.create_index(op.f("ix_nodes_block_id"), "nodes", ["block_id"], unique=False)
     op.create_index(op.f("ix_nodes_state"), "nodes", ["state"], unique=False)
     op.create_table(
+        "quotes",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("organisation_id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("accelerator", sa.Text(), nullable=False),
+        sa.Column("shape", sa.Text(), nullable=False),
+        sa.Column("nodes", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("price", Amount(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("hours", Amount(), nullable=False),
+        sa.Column("estimate", Document, nullable=False),
+        sa.Column("terms", Document, nullable=False),
+        sa.Column("job", Document, nullable=False),
+        sa.Column("expires_at", UTCDateTime(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("created_by", sa.String(length=80), nullable=False),
+        sa.CheckConstraint("nodes > 0 AND count > 0 AND count % nodes = 0", name=op.f("ck_quotes_machines")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_quotes_organisation_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_quotes_project_id_projects")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_quotes")),
+    )
+    op.create_index(op.f("ix_quotes_project_id_id"), "quotes", ["project_id", "id"], unique=False)
+    op.create_table(
         "tokens",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("organisation_id", sa.String(length=40), nullable=True),
@@ -789,5 +862,62 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
     op.create_index(op.f("ix_tokens_organisation_id"), "tokens", ["organisation_id"], unique=False)
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("organisation_id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("quote_id", sa.String(length=40), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=200), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("shape", sa.Text(), nullable=False),
+        sa.Column("nodes", sa.Integer(), nullable=False),
+        sa.Column("accelerators", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Integer(), nullable=False),
+        sa.Column("start", UTCDateTime(), nullable=True),
+        sa.Column("window_end", UTCDateTime(), nullable=True),
+        sa.Column("commitment", Amount(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("starts_at", UTCDateTime(), nullable=True),
+        sa.Column("ends_at", UTCDateTime(), nullable=True),
+        sa.Column("lease_id", sa.String(length=40), nullable=True),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("created_by", sa.String(length=80), nullable=False),
+        sa.Column("decided_at", UTCDateTime(), nullable=True),
+        sa.Column("decided_by", sa.String(length=80), nullable=True),
+        sa.CheckConstraint("(state = 'accepted') <= (lease_id IS NOT NULL)", name=op.f("ck_orders_lease")),
+        sa.CheckConstraint(
+            "state IN ('pending-approval', 'waitlisted', 'accepted', 'refused', 'cancelled')",
+            name=op.f("ck_orders_state"),
+        ),
+        sa.CheckConstraint("nodes > 0 AND seconds > 0", name=op.f("ck_orders_size")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_orders_organisation_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_orders_project_id_projects")),
+        sa.ForeignKeyConstraint(["quote_id"], ["quotes.id"], name=op.f("fk_orders_quote_id_quotes")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
+        sa.UniqueConstraint("project_id", "idempotency_key", name=op.f("uq_orders_project_id_idempotency_key")),
+    )
+    op.create_index(op.f("ix_orders_organisation_id_id"), "orders", ["organisation_id", "id"], unique=False)
+    op.create_index(op.f("ix_orders_project_id_id"), "orders", ["project_id", "id"], unique=False)
+    op.create_index(op.f("ix_orders_state"), "orders", ["state"], unique=False)
+    op.create_table(
+        "waitlist",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("order_id", sa.String(length=40), nullable=False),
+        sa.Column("shape", sa.Text(), nullable=False),
+        sa.Column("tier", sa.Integer(), nullable=False),
+        sa.Column("entered_at", UTCDateTime(), nullable=False),
+        sa.Column("left_at", UTCDateTime(), nullable=True),
+        sa.Column("reasons", Document, nullable=False),
+        sa.Column("looked_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_waitlist_order_id_orders")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_waitlist")),
+        sa.UniqueConstraint("order_id", name=op.f("uq_waitlist_order_id")),
+    )
+    op.create_index(op.f("ix_waitlist_left_at_shape"), "waitlist", ["left_at", "shape"], unique=False)
     for statement in GUARDS[op.get_bind().dialect.name]:
         op.get_bind().exec_driver_sql(statement)
