@@ -121,7 +121,7 @@ def lease(
 
 def serve(session: Session, held: Lease, start: float, end: float, *, nodes: tuple[int, ...] = (), **what: Any) -> None:
     """Meter [start, end) hours of the lease's nodes (all, or by index)."""
-    what = {"billable": True, "source": "engine", "now": at(end)} | what
+    facts: dict[str, Any] = {"billable": True, "source": "engine", "now": at(end)} | what
     for index, node_id in enumerate(held.node_ids):
         if not nodes or index in nodes:
-            metering.meter(session, held, node_id, at(start), at(end), **what)
+            metering.meter(session, held, node_id, at(start), at(end), **facts)
