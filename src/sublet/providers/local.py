@@ -14,6 +14,7 @@ import json
 import secrets
 import shutil
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,6 +68,8 @@ class LocalProvider:
     def __init__(
         self, root: Path, supply: LocalSupply, clock: Clock, *, groups: Groups | str | None = _AUTOMATIC
     ) -> None:
+        if sys.platform != "linux":
+            raise InputError(f"this machine runs {sys.platform}: its cores can be lent under Linux alone")
         self.supply = supply
         self._root = root.resolve()
         self._clock = clock

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from sublet.providers.protocol import Limits, NodeFacts, Provider, ProviderError
-from sublet.qualification.probe import SCHEMA
+from sublet.qualification.schema import SCHEMA
 from sublet.qualification.values import Observation
 
 TIMEOUT_S = 60.0

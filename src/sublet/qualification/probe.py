@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sublet.qualification import probe_compute, probe_host, probe_io
+from sublet.qualification.schema import SCHEMA
 
-SCHEMA = 1
 BUDGET_S = 2.5  # of measuring; starting Python and numpy comes on top
 
 Measure = Callable[[float], Mapping[str, Any]]  # seconds that it may take -> figures

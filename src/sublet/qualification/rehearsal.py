@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from sublet.providers.protocol import NodeFacts
 from sublet.providers.simulated_process import Answer
-from sublet.qualification.probe import SCHEMA
+from sublet.qualification.schema import SCHEMA
 
 RATES: Mapping[str, float] = {"gemm_fp32": 1e12, "gemm_fp64": 5e11, "triad": 1e11}
 
