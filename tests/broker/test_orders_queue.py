@@ -83,7 +83,7 @@ def test_reasons_name_what_is_missing():
     assert reasons([node("a")], nodes=2) == ("the order asks for 2 nodes, the largest cluster of h100-8 has 1 to book",)
     busy, gap = reasons([node("a", (0, 4)), node("b")], nodes=2, hours=1.5)
     assert busy == (
-        "1 of the 2 nodes asked for are free in one cluster of h100-8"
+        "of the 2 nodes asked for, 1 can be had in one cluster of h100-8"
         " from 2026-01-01T00:00:00+00:00 to 2026-01-01T01:30:00+00:00"
     )
     assert gap == "the first gap that nobody before it claims starts at 2026-01-01T04:00:00+00:00"

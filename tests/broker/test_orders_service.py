@@ -306,9 +306,14 @@ def test_an_accepted_order_is_cancelled_with_its_lease_only(house, session):
     assert bookings.held_at(session, at=ZERO) == {}
 
 
-@pytest.mark.parametrize("state", [state for state in OrderState if not MOVES[state]])
-def test_nothing_follows_what_is_over(state):
-    assert state in (OrderState.REFUSED, OrderState.CANCELLED)
+def test_an_order_whose_time_is_over_is_not_cancelled(house, session):
+    placed = house.place()
+    with pytest.raises(Conflict, match="was served until 2026-01-01T02:00:00"):
+        orders.cancel(session, placed.id, actor=house.member, now=at(2), cancel_lease=lambda *_, **__: None)
+
+
+def test_nothing_follows_what_is_over():
+    assert {state for state in OrderState if not MOVES[state]} == {OrderState.REFUSED, OrderState.CANCELLED}
 
 
 def test_a_refused_order_is_not_cancelled(careful, session):

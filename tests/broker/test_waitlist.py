@@ -38,7 +38,7 @@ def test_an_order_that_finds_nothing_waits_with_a_position_and_reasons(house, se
     assert [(entry.order_id, entry.position) for entry in entries] == [(first.id, 1), (second.id, 2)]
     assert entries[0].reason == first.reason
     assert entries[0].reasons == (
-        "0 of the 1 node asked for are free in one cluster of hgx-h100-8"
+        "of the 1 node asked for, 0 can be had in one cluster of hgx-h100-8"
         " from 2026-01-01T00:06:00+00:00 to 2026-01-01T02:06:00+00:00",
         "the first gap that nobody before it claims starts at 2026-01-01T04:00:00+00:00",
     )

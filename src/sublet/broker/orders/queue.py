@@ -112,7 +112,7 @@ def why(
         end = after + want.duration
         most = _most_free(calendars, after, end)
         reasons.append(
-            f"{most} of the {_nodes(want.nodes)} asked for are free in one cluster of {shape}"
+            f"of the {_nodes(want.nodes)} asked for, {most} can be had in one cluster of {shape}"
             f" from {after.isoformat()} to {end.isoformat()}"
         )
     gap = calendar.earliest(left, want.nodes, want.duration, after)

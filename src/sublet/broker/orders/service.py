@@ -186,6 +186,9 @@ def cancel(
         return found
     if found.state is OrderState.ACCEPTED:
         assert found.lease_id is not None
+        assert found.ends_at is not None
+        if found.ends_at <= now:
+            raise Conflict(f"order {order_id} was served until {found.ends_at.isoformat()}: nothing is left to cancel")
         if cancel_lease is None:
             raise Conflict(f"order {order_id} became lease {found.lease_id}: end the lease")
         cancel_lease(session, found.lease_id, reason=reason or "its order was cancelled", actor=actor, now=now)
