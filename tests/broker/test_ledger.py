@@ -92,6 +92,12 @@ _LINE = (
 )
 
 
+def run(database, statements):
+    with database.transaction() as session:
+        for statement in statements:
+            session.execute(text(statement))
+
+
 @pytest.mark.parametrize(
     ("statements", "words"),
     [
@@ -108,9 +114,8 @@ _LINE = (
 def test_the_database_refuses_what_the_service_never_does(database, statements, words):
     with database.transaction() as session:
         post(session)
-    with pytest.raises(DBAPIError, match=words), database.transaction() as session:
-        for statement in statements:
-            session.execute(text(statement))
+    with pytest.raises(DBAPIError, match=words):
+        run(database, statements)
     with database.transaction() as session:
         assert len(ledger.transactions(session, actor=OPERATOR)) == 1
         assert ledger.verify(session) == ()

@@ -125,8 +125,8 @@ def test_a_gap_and_time_out_of_service_are_found(database, held):
         assert [one.kind for one in metering.check(session, held.id)] == ["gap"]
         meter(session, held, 4, 6)
         meter(session, held, 2, 3, billable=False, reason="it was not seen", now=at(6))
-        (found,) = metering.check(session, held.id, service)
-        assert (found.kind, found.start, found.end) == ("outside", at(5), at(6))
+        (late,) = metering.check(session, held.id, service)
+        assert (late.kind, late.start, late.end) == ("outside", at(5), at(6))
         assert metering.check(session, held.id) == ()
 
 
