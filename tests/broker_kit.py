@@ -50,6 +50,8 @@ class Cluster:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        url = self.url().replace("postgresql:", "postgresql+psycopg:")
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
         self._root = os.geteuid() == 0
         if self._root:
             shutil.chown(self.folder, "postgres")
@@ -78,22 +80,26 @@ class Cluster:
         self.command("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:
+        self._engine.dispose()
         self.command("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
 
     def create(self, template: str = "template1") -> str:
         """The URL of a new database, a copy of `template`."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        with self._engine.connect() as connection:
+            version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+        fast = (
+            " STRATEGY FILE_COPY" if version >= 150000 else ""
+        )  # the default writes all of it to the log, five times slower
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}{fast}")
         return self.url(name)
 
     def drop(self, url: str) -> None:
         self.execute(f"DROP DATABASE {url.rsplit('/', 1)[1]} WITH (FORCE)")
 
     def execute(self, statement: str) -> None:
-        engine = create_engine(self.url().replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._engine.connect() as connection:
             connection.execute(text(statement))
-        engine.dispose()
 
 
 def postgresql_binaries() -> Path:

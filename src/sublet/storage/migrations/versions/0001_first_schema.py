@@ -544,6 +544,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_margin_rules")),
     )
     op.create_table(
+        "node_proofs",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("node_id", sa.String(length=40), nullable=False),
+        sa.Column("window", sa.String(length=40), nullable=False),
+        sa.Column("verdict", sa.String(length=16), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("measured", Document, nullable=False),
+        sa.Column("certificate", Document, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_node_proofs")),
+    )
+    op.create_index(op.f("ix_node_proofs_node_id_id"), "node_proofs", ["node_id", "id"], unique=False)
+    op.create_table(
         "organisations",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
