@@ -14,7 +14,7 @@ from sublet.api import problems
 from sublet.api.gate import Gate
 from sublet.api.house import House
 from sublet.api.problems import Problem
-from sublet.api.routes import health, records, supply, tenants
+from sublet.api.routes import events, health, leases, money, orders, records, runs, supply, tenants
 from sublet.api.ticker import Ticker
 from sublet.broker.tenants import tokens
 from sublet.broker.tenants.values import Actor
@@ -44,7 +44,7 @@ def create_app(house: House) -> FastAPI:
     )
     app.state.house = house
     v1 = APIRouter(prefix="/v1")
-    for room in (tenants, supply, records):
+    for room in (tenants, supply, orders, leases, runs, events, money, records):
         v1.include_router(room.router)
     app.include_router(v1)
     app.include_router(health.router)

@@ -10,6 +10,7 @@ from sublet.api.metrics import Metrics
 from sublet.api.settings import Settings
 from sublet.broker.hooks.delivery import Send
 from sublet.providers.protocol import Provider
+from sublet.qualification.certificate import Signer
 from sublet.storage.clock import Clock
 from sublet.storage.engine import Database
 
@@ -30,5 +31,6 @@ class House:
     providers: Mapping[str, Provider]
     engine: Ticking | None
     send: Send
+    signer: Signer
     settings: Settings = field(default_factory=Settings)
     metrics: Metrics = field(default_factory=Metrics)

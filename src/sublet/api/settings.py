@@ -19,8 +19,8 @@ class Settings:
     """Between two looks for new events of an open stream."""
     heartbeat_s: float = 15.0
     """Between two comments that keep an idle stream open."""
-    stream_limit_s: float = 3600.0
-    """After this long a stream ends, and the client comes back with Last-Event-ID."""
+    stream_limit_s: float = 900.0
+    """After this long a stream ends and the client comes back with Last-Event-ID, its token checked anew."""
     streams: int = 256
     """Streams that one process holds open at once."""
     private_hooks: bool = False

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from sublet.api.house import House
 from sublet.broker.hooks import delivery
 from sublet.broker.replies import service as replies
+from sublet.broker.runs import service as runs
 from sublet.storage.engine import DatabaseBusy
 
 PURGE_EVERY_S = 3600.0
@@ -32,6 +33,7 @@ class Ticker:
             threading.Thread(target=self._loop, args=(name, work, pause), name=f"sublet-{name}", daemon=True)
             for name, work, pause in (
                 ("engine", self._engine, every),
+                ("runs", self._runs, every),
                 ("webhooks", self._webhooks, every),
                 ("purge", self._purge, PURGE_EVERY_S),
             )
@@ -68,6 +70,9 @@ class Ticker:
         self._house.metrics.tick(time.perf_counter() - started)
         for _ in getattr(report, "errors", ()):
             self._house.metrics.failed("lease")
+
+    def _runs(self) -> None:
+        runs.follow(self._house.database, self._house.providers, self._house.clock.now())
 
     def _webhooks(self) -> None:
         house = self._house

@@ -68,7 +68,7 @@ class Document(BaseModel):
 class Wish(BaseModel):
     """What a client sends; a field that nobody knows is refused, not ignored."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Money(Document):

@@ -190,3 +190,105 @@ class Booking(Document):
 
 class BookingPage(Page[Booking]):
     """Bookings, by start."""
+
+
+class Proof(Document):
+    """What was found of a node outside of a lease."""
+
+    id: str
+    node: str
+    verdict: str
+    reason: str
+    at: datetime
+    measured: dict[str, Any]
+    certificate: dict[str, Any]
+
+
+class ProofList(Document):
+    """Proofs, oldest first."""
+
+    items: list[Proof]
+
+
+class ProviderOffer(Document):
+    """What can be had from a provider now."""
+
+    shape: str
+    accelerator: str
+    accelerators_per_node: int
+    cpus: float
+    memory_bytes: float
+    nodes_available: int | None
+    price_per_node_hour: Money | None
+    region: str
+    seen_at: datetime | None
+
+
+class ProviderOffers(Document):
+    """One connected provider."""
+
+    provider: str
+    offers: list[ProviderOffer]
+    error: str = Field(description="Why it did not answer.")
+    executes: bool = Field(description="Commands can be run on its nodes.")
+    notes: list[str]
+
+
+class OfferList(Document):
+    """Connected providers."""
+
+    items: list[ProviderOffers]
+
+
+class MarginRule(Document):
+    """Price = cost x (1 + markup), and not below the floor."""
+
+    id: str
+    accelerator: str
+    markup: Shown
+    floor: Money | None
+    starts_at: datetime
+    actor: str
+
+
+class MarginRuleList(Document):
+    """Rules, oldest first."""
+
+    items: list[MarginRule]
+
+
+class NewMarginRule(Wish):
+    """A rule to set."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"markup": "0.25"}]})
+    markup: Exact = Field(gt=-1, le=1000, description="Share of the cost.")
+    floor: MoneyWish | None = Field(default=None, description="Per accelerator-hour.")
+    accelerator: Tag = Field(default="", description="Empty: every accelerator that has no rule of its own.")
+    starts_at: Moment | None = None
+
+
+class CheckFinding(Document):
+    """One thing that breaks a law."""
+
+    check: str
+    subject: str
+    sentence: str
+    unknown: bool
+
+
+class Check(Document):
+    """A law and whether it holds."""
+
+    name: str
+    law: str
+    looked_at: int
+    holds: bool
+    findings: list[CheckFinding]
+
+
+class Examination(Document):
+    """All laws."""
+
+    at: datetime
+    holds: bool
+    checks: list[Check]

@@ -14,11 +14,15 @@ from sublet.api.models import supply as wire
 from sublet.api.models.common import Moment, id_path
 from sublet.api.paging import DEFAULT, Cursor, Limit, cut, until
 from sublet.api.routes.common import MUTATING, route
+from sublet.broker.billing import prices
 from sublet.broker.bookings import service as bookings
+from sublet.broker.doctor import examine
 from sublet.broker.leases import service as leases
 from sublet.broker.leases.states import SERVING
+from sublet.broker.proving import service as proving
 from sublet.broker.supply import service, upkeep
 from sublet.broker.tenants.rights import permit
+from sublet.providers.protocol import ProviderError
 
 router = APIRouter(tags=["supply"])
 
@@ -144,6 +148,90 @@ def node_bookings(
         return wire.BookingPage(items=[wire.Booking.model_validate(each) for each in found])
 
     return reply(call.read(page))
+
+
+@router.post("/nodes/{node}/qualify", response_model=wire.Proof, **route("supply.write", *MUTATING))
+def qualify(call: Writing, node: str = id_path("nod", "node")) -> Response:
+    """Check a node that nobody holds. It comes out healthy or failed; quotes rest on what was measured."""
+    house = call.house
+
+    def act() -> BaseModel:
+        found = proving.prove(house.database, house.providers, house.signer, house.clock, node, actor=call.actor)
+        return wire.Proof.model_validate(found)
+
+    return call.once(act)
+
+
+@router.get("/nodes/{node}/proofs", response_model=wire.ProofList, **route("supply.read"))
+def proofs(call: Reading, node: str = id_path("nod", "node")) -> Response:
+    """What was found of a node whenever it was checked outside of a lease."""
+    found = call.read(lambda session: proving.proofs(session, node, actor=call.actor))
+    return reply(wire.ProofList(items=[wire.Proof.model_validate(each) for each in found]))
+
+
+@router.get("/offers", response_model=wire.OfferList, **route("supply.read"))
+def offers(call: Reading) -> Response:
+    """What the connected providers say can be had now; one that does not answer says why."""
+    permit(call.actor, "supply.read")
+    items = []
+    for name, provider in sorted(call.house.providers.items()):
+        said: list[wire.ProviderOffer] = []
+        error = ""
+        try:
+            said = [wire.ProviderOffer.model_validate(each) for each in provider.offers()]
+        except ProviderError as refusal:
+            error = str(refusal)
+        items.append(
+            wire.ProviderOffers(
+                provider=name,
+                offers=said,
+                error=error,
+                executes=provider.capabilities().executes,
+                notes=list(provider.capabilities().notes),
+            )
+        )
+    return reply(wire.OfferList(items=items))
+
+
+@router.get("/margin-rules", response_model=wire.MarginRuleList, **route("supply.read"))
+def margin_rules(call: Reading) -> Response:
+    """Every rule by which costs became prices."""
+    found = call.read(lambda session: prices.margin_rules(session, actor=call.actor))
+    return reply(wire.MarginRuleList(items=[wire.MarginRule.model_validate(each) for each in found]))
+
+
+@router.post("/margin-rules", status_code=201, response_model=wire.MarginRule, **route("supply.write", *MUTATING))
+def set_margin(wish: wire.NewMarginRule, call: Writing) -> Response:
+    """A new rule: price = cost x (1 + markup), and not below the floor."""
+    return call.write(
+        lambda session: wire.MarginRule.model_validate(
+            prices.set_margin(
+                session,
+                markup=wish.markup,
+                floor=wish.floor.value() if wish.floor else None,
+                accelerator=wish.accelerator,
+                starts_at=wish.starts_at,
+                actor=call.actor,
+                now=call.now,
+            )
+        ),
+        body=wish,
+        status=201,
+    )
+
+
+@router.get("/doctor", response_model=wire.Examination, **route("doctor.run"))
+def doctor(call: Reading) -> Response:
+    """Whether what must always hold is true of this broker now."""
+    permit(call.actor, "doctor.run")
+    checks = examine(call.house.database, providers=call.house.providers, now=call.now)
+    return reply(
+        wire.Examination(
+            at=call.now,
+            holds=all(check.holds for check in checks),
+            checks=[wire.Check.model_validate(c) for c in checks],
+        )
+    )
 
 
 @router.get("/capacity", response_model=wire.CapacityReport, **route("supply.read"))
