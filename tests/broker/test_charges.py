@@ -215,7 +215,12 @@ def test_a_credit_is_given_once_and_lowers_what_is_owed(database, owner):
         assert dict(given.lines) == {"credits": usd(40), accounts.receivable(owner.organisation): usd(-40)}
         assert charges.charged(session, held) == usd(8)
         (cost,) = reports.costs(session, actor=owner.member)
-        assert (cost.charged, cost.given_back, cost.net, cost.accelerator_hours) == (usd(48), usd(40), usd(8), 16)
+        assert (cost.charged, cost.given_back, cost.net, cost.accelerator_hours) == (
+            usd(48),
+            usd(40),
+            usd(8),
+            Decimal(16),
+        )
         (row,) = reports.margin(session, actor=OPERATOR)
         assert (row.revenue, row.credits, row.cost, row.margin) == (usd(48), usd(40), usd(32), usd(-24))
         assert row.ratio == -3
@@ -260,7 +265,7 @@ def test_costs_by_day_project_and_kind(database, owner):
         with pytest.raises(Invalid, match="not by 'chip'"):
             reports.costs(session, by="chip", actor=OPERATOR)
         first, other = reports.charges(session, actor=owner.member)
-        assert (first.hours, first.rate, first.amount, first.day) == (96, usd(3), usd(288), date(2026, 1, 1))
+        assert (first.hours, first.rate, first.amount, first.day) == (Decimal(96), usd(3), usd(288), date(2026, 1, 1))
         assert reports.charges(session, after=first.id, actor=owner.member) == (other,)
 
 
@@ -381,7 +386,7 @@ def test_every_active_second_is_billed_exactly_once(books, steps, rate):
         accrue_at(session, held, now)
         assert charges.charged(session, held) == running
         lines = reports.charges(session, lease=held.id, limit=1000, actor=SYSTEM)
-        assert sum(line.hours for line in lines).quantize(Decimal("1e-9")) == (
+        assert sum((line.hours for line in lines), Decimal(0)).quantize(Decimal("1e-9")) == (
             Decimal(served) / 3_600_000_000
         ).quantize(Decimal("1e-9"))
         exact = Fraction(rate) * served / 3_600_000_000
