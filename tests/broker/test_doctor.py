@@ -20,7 +20,7 @@ from sublet.broker.orders.tables import OrderRow, QuoteRow
 from sublet.broker.supply.tables import ContractRow
 from sublet.broker.tenants.tables import OrganisationRow, ProjectRow
 from sublet.broker.tenants.values import SYSTEM
-from sublet.providers.protocol import Found, NodeFacts, NodeRef, ProviderUnavailable
+from sublet.providers.protocol import Capabilities, Found, NodeFacts, NodeRef, ProviderUnavailable, UnknownRef
 from sublet.storage.schema import Amount, UTCDateTime
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -269,16 +269,21 @@ def test_what_breaks_a_law_is_found(sound_file, name):
 class Here:
     """A provider that shows what it is told to."""
 
-    def __init__(self, nodes, *, complete=True, down=False):
-        self.nodes, self.complete, self.down = nodes, complete, down
+    def __init__(self, nodes, *, proves=True, down=False):
+        self.nodes, self.proves, self.down = nodes, proves, down
 
     def inventory(self):
         if self.down:
             raise ProviderUnavailable("no route")
-        return Found(tuple(NodeRef(ref, "", tag) for ref, tag in self.nodes.items()), self.complete)
+        return Found(tuple(NodeRef(ref, "", tag) for ref, tag in self.nodes.items()), complete=self.proves)
 
     def describe(self, ref):
-        return NodeFacts(ref, "running" if ref in self.nodes else "gone")
+        if ref not in self.nodes:
+            raise UnknownRef(f"no node {ref}")
+        return NodeFacts(ref, "running")
+
+    def capabilities(self):
+        return Capabilities(proves_absence=self.proves)
 
 
 OURS = {"r-nod_1": "tag-lea_1"}
@@ -298,7 +303,7 @@ def test_what_cannot_be_checked_is_unknown_and_no_pass(sound):
         (Here(OURS), []),
         (Here(OURS | {"r-9": "tag-lea_9"}), ["node r-9 at here carries the tag tag-lea_9 of no lease of this broker"]),
         (Here({}), ["lease lea_1 serves node r-nod_1, which here does not have"]),
-        (Here({}, complete=False), ["here could not be looked at: its list may not be whole"]),
+        (Here({}, proves=False), ["lease lea_1 serves node r-nod_1, and here does not say what became of it"]),
         (Here({}, down=True), ["here could not be looked at: no route"]),
     ],
 )

@@ -269,7 +269,7 @@ _CHECKS: tuple[tuple[str, str, Any, _Look], ...] = (
     ("orphans", "no node of ours runs without a lease", OrphanRow, _orphans),
 )
 
-_Shown = tuple[dict[str, str] | None, str]  # ref -> tag (None: no answer), and why it is not the whole
+_Shown = tuple[dict[str, str] | None, str]  # ref -> tag; None where there was no answer, and why
 
 
 def _inventory(provider: Provider) -> _Shown:
@@ -277,7 +277,7 @@ def _inventory(provider: Provider) -> _Shown:
         found = provider.inventory()
     except ProviderUnavailable as error:
         return None, str(error)
-    return {node.ref: node.tag for node in found.nodes}, "" if found.complete else "its list may not be whole"
+    return {node.ref: node.tag for node in found.nodes}, ""
 
 
 def _strangers(session: Session, providers: Mapping[str, Provider], shown: Mapping[str, _Shown]) -> Iterator[Finding]:
@@ -288,24 +288,28 @@ def _strangers(session: Session, providers: Mapping[str, Provider], shown: Mappi
     for row in session.execute(serving.where(SlotRow.current, SlotRow.state == SlotState.SERVING.value)):
         wanted[row.provider][row.ref] = row.lease_id
     for name, (nodes, why) in sorted(shown.items()):
-        if nodes is None or why:
+        if nodes is None:
             yield Finding("nodes", name, f"{name} could not be looked at: {why}", unknown=True)
-        for ref, tag in sorted((nodes or {}).items()):
+            continue
+        for ref, tag in sorted(nodes.items()):
             lease = leases.get(tag)
-            if (lease is None or lease.state not in _HELD) and _still_there(providers[name], ref):
+            if (lease is None or lease.state not in _HELD) and _described(providers[name], ref) != "gone":
                 state = "no lease of this broker" if lease is None else f"lease {lease.id}, which is {lease.state}"
                 yield Finding("nodes", ref, f"node {ref} at {name} carries the tag {tag or 'none'} of {state}")
-        if nodes is not None and not why:
-            for ref, lease_id in sorted(wanted[name].items()):
-                if ref not in nodes and not _still_there(providers[name], ref):
-                    yield Finding("nodes", lease_id, f"lease {lease_id} serves node {ref}, which {name} does not have")
+        for ref, lease_id in sorted(wanted[name].items()):
+            said = "" if ref in nodes else _described(providers[name], ref)
+            if said == "gone":
+                yield Finding("nodes", lease_id, f"lease {lease_id} serves node {ref}, which {name} does not have")
+            elif said == "unknown":
+                sentence = f"lease {lease_id} serves node {ref}, and {name} does not say what became of it"
+                yield Finding("nodes", lease_id, sentence, unknown=True)
 
 
-def _still_there(provider: Provider, ref: str) -> bool:
-    """Whether the provider does not say that the node is gone: it may have gone since it was listed."""
+def _described(provider: Provider, ref: str) -> str:
+    """What the provider says of one node now: it may have gone since the list was made."""
     try:
-        return provider.describe(ref).state != "gone"
+        return provider.describe(ref).state
     except UnknownRef:
-        return False
+        return "gone" if provider.capabilities().proves_absence else "unknown"
     except ProviderUnavailable:
-        return True
+        return "unknown"
