@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from lease_kit import MEMBER, World
+from lease_kit import World
 from sublet.broker.leases.states import State
 
 

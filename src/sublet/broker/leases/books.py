@@ -68,12 +68,22 @@ def proved(session: Session, node_id: str, *, now: datetime) -> None:
 
 
 def meter(
-    session: Session, lease: Lease, node_id: str, start: datetime, end: datetime, *, why_free: str = "", now: datetime
+    session: Session,
+    lease: Lease,
+    node_id: str,
+    start: datetime,
+    end: datetime,
+    *,
+    kind: str = "service",
+    reason: str = "",
+    now: datetime,
 ) -> None:
-    """Write down service over [start, end); `why_free` where the tenant does not pay it. An empty interval is none."""
+    """Write down what a node did over [start, end): `metering.values.KINDS`; only "service" is billable and needs no
+    reason. An empty interval is none."""
     if start < end:
+        billable = kind == "service"
         metering.meter(
-            session, lease, node_id, start, end, billable=not why_free, source="engine", reason=why_free, now=now
+            session, lease, node_id, start, end, billable=billable, kind=kind, source="engine", reason=reason, now=now
         )
 
 

@@ -146,15 +146,16 @@ def _move(
     if action.to is State.ENDING:
         values["quiet_since"] = None
     if action.to is State.TERMINATED:
+        values["ended_at"] = ended_at = min(lease.ends_at, lease.end_requested_at or lease.ends_at, now)
+        _lost_time(session, lease, [slot.number for slot in lease.slots], ended_at, now)
         _close_service(session, lease, [slot for slot in lease.slots if slot.state is not SlotState.OVER], now)
-        values["ended_at"] = min(lease.ends_at, lease.end_requested_at or lease.ends_at, now)
     history.move(session, lease, action.to, action.reason, now, **values)
     if action.to is State.PROVISIONING and lease.state is State.SCHEDULED:
         _leave_out(session, lease, now, policy)
     if action.to is State.TERMINATED or (action.to in FINAL and lease.state is State.SCHEDULED):
         books.give_back(session, lease.id, now=now)
         _close_intents(session, lease.id, now)
-    if action.to is State.SETTLED:
+    if action.to in FINAL:
         settle(session, lease.id, now)
 
 
@@ -172,11 +173,41 @@ def _close_service(session: Session, lease: LeaseFacts, slots: Iterable[Slot], n
     reader = store.lease_of(session, lease.id)
     for slot in slots:
         if slot.state in (SlotState.SERVING, SlotState.STOPPED) and slot.metered_until is not None:
-            why = "the guest had shut the node down" if slot.state is SlotState.STOPPED else "the node was not seen"
-            books.meter(session, reader, slot.node_id, slot.metered_until, end, why_free=why, now=now)
+            kind, why = _FREE[slot.state]
+            books.meter(session, reader, slot.node_id, slot.metered_until, end, kind=kind, reason=why, now=now)
             until = max(end, slot.metered_until)
             store.set_slots(session, lease.id, [slot.number], metered_until=until, served_until=until)
     store.set_slots(session, lease.id, [slot.number for slot in slots], state=SlotState.OVER.value)
+
+
+_FREE = {
+    SlotState.STOPPED: ("stopped", "the guest had shut the node down"),
+    SlotState.SERVING: ("lost", "the node was not seen"),
+}
+"""Why time of a node in such a state is not billed when its part ends: kind and reason of the usage record."""
+
+
+def _lost_time(
+    session: Session, lease: LeaseFacts, numbers: Iterable[int], until: dt.datetime, now: dt.datetime
+) -> None:
+    """From the death of a slot's node until `until` (another serves, or the lease ended) its time was lost."""
+    served: dict[int, Any] = {}
+    query = select(*SlotRow.__table__.c).where(SlotRow.lease_id == lease.id, SlotRow.serving_since.is_not(None))
+    for row in session.execute(query.order_by(SlotRow.generation)):
+        served[row.number] = row
+    reader = store.lease_of(session, lease.id) if served else None
+    for number in set(numbers) & set(served):
+        row = served[number]
+        if reader is None or row.state != SlotState.BAD.value or row.metered_until >= until:
+            continue
+        reason = row.reason or "the node died"
+        books.meter(session, reader, row.node_id, row.metered_until, until, kind="lost", reason=reason, now=now)
+        session.execute(
+            update(SlotRow)
+            .where(SlotRow.lease_id == lease.id, SlotRow.number == number, SlotRow.generation == row.generation)
+            .values(metered_until=until)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _close_intents(session: Session, lease_id: str, now: dt.datetime) -> None:
@@ -365,7 +396,8 @@ def _judged(
 
 
 def _serve(session: Session, lease: LeaseFacts, numbers: tuple[int, ...], now: dt.datetime) -> None:
-    """Billing of these nodes starts now."""
+    """Billing of these nodes starts now; the time that dead ones lost before them is written down."""
+    _lost_time(session, lease, numbers, now, now)
     values = {"state": SlotState.SERVING.value, "serving_since": now, "metered_until": now, "reason": ""}
     if lease.state is State.QUALIFYING:
         history.move(
@@ -426,10 +458,10 @@ def _resume(session: Session, lease: LeaseFacts, numbers: tuple[int, ...], now: 
     store.changed(session, lease)
     reader = store.lease_of(session, lease.id)
     slots = store.by_slot(lease)
-    why = "the guest had shut the node down"
+    kind, why = _FREE[SlotState.STOPPED]
     for number in numbers:
         begun = slots[number].metered_until or now
-        books.meter(session, reader, slots[number].node_id, begun, now, why_free=why, now=now)
+        books.meter(session, reader, slots[number].node_id, begun, now, kind=kind, reason=why, now=now)
         store.set_slots(
             session, lease.id, [number], state=SlotState.SERVING.value, metered_until=max(begun, now), reason=""
         )

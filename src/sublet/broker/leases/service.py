@@ -200,7 +200,7 @@ def request_end(
     lease, facts = _for_change(session, lease_id, "lease.end", actor)
     if lease.state in FINAL or lease.state is State.TERMINATED or lease.end_requested_at is not None:
         return lease
-    by = "operator" if actor.role == "operator" else "provider" if actor.role == "system" else "tenant"
+    by = "operator" if actor.role in ("operator", "system") else "tenant"
     store.changed(session, facts, end_requested_at=now, ended_by=by, next_at=now)
     _record(session, lease, "end", None, min(lease.ends_at, max(now, lease.starts_at)), None, None, actor, now)
     history.event(session, lease_id, "change", f"its end was asked for: {reason}", now)
@@ -323,6 +323,13 @@ def declare_gone(session: Session, lease_id: str, *, reason: str, actor: Actor, 
     )
     history.move(session, facts, State.TERMINATED, f"declared gone by the operator: {reason}", now, actor=actor)
     return store.lease_of(session, lease_id)
+
+
+def booked_until(session: Session, lease_id: str) -> datetime:
+    """The latest end that the tenant ever agreed to."""
+    query = select(ChangeRow.ends_before, ChangeRow.ends_after).where(ChangeRow.lease_id == lease_id)
+    ends: list[datetime] = [end for row in session.execute(query) for end in row]
+    return max([*ends, store.lease_of(session, lease_id).ends_at])
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
