@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from sublet.catalog.asof import assemble
 from sublet.catalog.importing import FileResult, find_files, read_file, read_files
@@ -15,7 +16,7 @@ SAMPLES = Path(__file__).parent / "samples"
 DAY = date(2025, 1, 15)
 
 
-def sample(name: str, **context: object) -> FileResult:
+def sample(name: str, **context: Any) -> FileResult:
     """One sample file, read."""
     result = read_file(SAMPLES / name, **context)
     assert result.loaded is not None, result.message
@@ -27,8 +28,9 @@ def cloud(name: str) -> FileResult:
     return sample(f"skypilot/2025-01-15/{name}.csv")
 
 
-def offers_of(result: FileResult, **conditions: object) -> list:
+def offers_of(result: FileResult, **conditions: Any) -> list:
     """The offers of a file that match `OfferTable.where` conditions."""
+    assert result.loaded is not None, result.message
     table = result.loaded.offers
     return table.offers(table.where(**conditions))
 
@@ -67,3 +69,10 @@ def read_everything(folder: Path) -> tuple[tuple[FileResult, ...], OfferTable]:
     files, _ = find_files([folder])
     results = tuple(read_files(files))
     return results, assemble([result.loaded.offers for result in results if result.loaded])
+
+
+def table_in(path: Path, **context: Any) -> OfferTable:
+    """The offers of a file that can be used."""
+    result = read_file(path, **context)
+    assert result.loaded is not None, result.message
+    return result.loaded.offers

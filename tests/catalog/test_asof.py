@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers_kit import SAMPLES, own_table, sample
+from offers_kit import SAMPLES, own_table, sample, table_in  # type: ignore[import-not-found]
 
 from sublet.catalog.asof import assemble, once, standing
 from sublet.catalog.importing import read_file
@@ -78,7 +78,7 @@ def test_a_longer_version_of_a_log_ends_what_the_older_left_open(tmp_path):
     old, new = (tmp_path / name for name in ("aws_old.csv", "aws_new.csv"))
     old.write_text(header + row.format("2023-08-09", 98) + row.format("2024-08-09", 97))
     new.write_text(header + row.format("2023-08-09", 98) + row.format("2025-06-01", 55))
-    table = assemble([read_file(path).loaded.offers for path in (old, new)])
+    table = assemble([table_in(path) for path in (old, new)])
     prices = {
         day: [float(o.price_per_node_hour) for o in standing(table, day).offers([0])]
         for day in (date(2024, 1, 1), date(2024, 9, 1), date(2025, 7, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers_kit import own_table, sample
+from offers_kit import own_table, sample  # type: ignore[import-not-found]
 
 from sublet.catalog.asof import assemble, standing
 from sublet.catalog.history import changes, implausible, series
@@ -30,7 +30,9 @@ def test_a_series_steps_where_a_price_begins_or_ends():
         (date(2025, 1, 1), 10.75),
         (date(2025, 2, 2), None),
     ]
-    assert one.at(date(2024, 5, 1)).low == 11.0
+    held = one.at(date(2024, 5, 1))
+    assert held is not None
+    assert held.low == 11.0
     assert one.at(date(2023, 1, 1)) is None
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from offers_kit import DAY, SAMPLES, cloud, offers_of, own_table, sample, written
+from offers_kit import DAY, SAMPLES, cloud, offers_of, own_table, sample, table_in, written  # type: ignore[import-not-found]
 
 from sublet.catalog import loaders
 from sublet.catalog.importing import read_file
@@ -269,7 +269,7 @@ def test_a_row_that_cannot_be_an_offer_says_why(tmp_path, row, why):
 def test_the_provider_comes_from_name_folder_or_instance_types(tmp_path):
     text = (SAMPLES / "skypilot/2025-01-15/aws.csv").read_text()
     for place in ("aws.csv", "aws_2025-01-15.csv", "aws/vms.csv", "x/vms.csv"):
-        assert read_file(written(tmp_path, place, text), seen_at=DAY).loaded.offers.vocabulary("provider") == ("aws",)
+        assert table_in(written(tmp_path, place, text), seen_at=DAY).vocabulary("provider") == ("aws",)
     odd = "InstanceType,AcceleratorName,AcceleratorCount,Price,Region\nbox-8,H100,8,20,eu-1\n"
     assert offers_of(read_file(written(tmp_path, "newcloud.csv", odd), seen_at=DAY))[0].provider == "newcloud"
     refused = read_file(written(tmp_path / "2025", "vms.csv", odd), seen_at=DAY)

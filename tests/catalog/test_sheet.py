@@ -7,7 +7,7 @@ import builtins
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offers_kit import written
+from offers_kit import written  # type: ignore[import-not-found]
 
 from sublet.catalog.loaders.sheet import Unreadable, read_sheet
 
@@ -111,7 +111,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     assert reason(written(tmp_path, "file.parquet", b"PAR1....")) == "needs-pyarrow"
 
 
-CELL = st.text(st.characters(blacklist_characters='\r\n\x00"', blacklist_categories=("Cs",)), min_size=1, max_size=6)
+CELL = st.text(st.characters(exclude_characters='\r\n\x00"', exclude_categories=["Cs"]), min_size=1, max_size=6)
 
 
 @given(st.lists(st.tuples(CELL, st.decimals(0, 99, places=2), CELL), min_size=1, max_size=8))
