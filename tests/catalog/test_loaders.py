@@ -154,6 +154,16 @@ def test_a_part_of_an_accelerator_is_known_and_no_offer():
     assert [o.market for o in offers_of(serverless)] == ["serverless"]
 
 
+def test_eight_of_a_listed_memory_that_the_chip_has_not_are_no_parts(tmp_path):
+    text = (SAMPLES / "skypilot/2025-01-15/lambda.csv").read_text()
+    odd = text.replace("81920", "40960").replace("gpu_8x_h100_sxm5", "box")
+    result = read_file(written(tmp_path, "lambda.csv", odd), seen_at=DAY)
+    assert result.kinds == {"offer": 2}
+    assert all("ambiguous-accelerator" in offer.flags for offer in offers_of(result))
+    single = odd.replace("H100,8.0", "H100,1").replace("8.0,208", "1,208")
+    assert read_file(written(tmp_path, "lambda.csv", single), seen_at=DAY).kinds == {"part": 2}
+
+
 def test_gpurentalprices_days_become_intervals():
     found = offers_of(sample("gpurentalprices_daily.csv"), accelerator="H100 SXM", provider="runpod")
     assert [(o.price_per_accelerator_hour, o.first_seen, o.seen_at) for o in found] == [

@@ -193,8 +193,11 @@ def _meaning(raw: str, provider: str, shape: str, memory: str, interconnect: str
         stated = hinted  # a TPU row counts slices, the name counts chips
     elif np.isnan(stated) and not count:
         stated = float(rules.accelerators_in(rules.provider_id(provider), shape) or (0 if shape else 1))
+    kind = means.kind
+    if kind == "slice" and stated >= 2 and stated == int(stated):
+        kind = "ambiguous"  # parts are rented one by one: of several the listed memory is wrong, not the accelerator
     names = (means.accelerator or "", "" if means.accelerator else "|".join(means.candidates))
-    return stated if not np.isnan(stated) else 0.0, means.share, means.kind, names
+    return stated if not np.isnan(stated) else 0.0, means.share, kind, names
 
 
 def _distinct(
