@@ -101,6 +101,8 @@ def test_where_nothing_is_asked_for_the_reasons_are_counted():
     assert "market: spot was not asked for" in str(nothing_fits(found))
     assert "2 offers" in str(nothing_fits(found))
     assert "no offers as of" in str(nothing_fits(priced([])))
+    typo = nothing_fits(priced([offer()], job(counts=(512,), providers=("alfa",))))
+    assert "no offers by provider 'alfa' in this catalogue (there are: alpha)" in str(typo)
 
 
 def test_the_limit_cuts_and_says_how_many_are_left():

@@ -182,6 +182,8 @@ def nothing_fits(priced: Priced) -> NothingFitsError:
         return NothingFitsError(
             f"nothing fits {job.name}; the nearest miss is {count}{best.accelerator}: {best.reason}"
         )
+    if priced.notes:
+        return NothingFitsError(f"nothing fits {job.name}: {'; '.join(priced.notes)}")
     if not priced.offers:
         return NothingFitsError(f"nothing fits {job.name}: the catalogue has no offers as of {priced.as_of}")
     grouped: dict[str, int] = {}
