@@ -108,6 +108,7 @@ def test_the_parts_of_a_step_sum_to_it_and_none_is_negative():
 finite = st.floats(0.0, 1e3)
 
 
+@settings(deadline=None)
 @given(traffic=finite, more=finite, window=st.floats(-1e3, 1e3), wider=finite, share=st.floats(0.0, 1.0))
 def test_exposed_traffic_lies_between_nothing_and_all_of_it(traffic, more, window, wider, share):
     def exposed(traffic, window):
