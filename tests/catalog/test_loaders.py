@@ -235,6 +235,17 @@ def test_own_rows_by_node_and_by_accelerator():
     assert single.price_per_node_hour == Decimal("134.4")
     assert set(single.flags) == {"estimated", "foreign-currency"}
     assert single.currency == "EUR"
+    assert node.source == "sublet:contract-7@samples/own.csv:2", "what the row says of its source is shown"
+
+
+def test_an_own_node_of_which_the_price_of_one_accelerator_is_stated(tmp_path):
+    table = own_table(tmp_path, {"price_per_node_hour": "", "price_per_accelerator_hour": "2.55"})
+    offer = table.row(0)
+    assert (offer.price_per_node_hour, offer.count, offer.per_accelerator) == (Decimal("20.4"), 8, False)
+
+
+def test_flags_that_depend_on_the_day_are_not_read_from_a_file(tmp_path):
+    assert own_table(tmp_path, {"flags": "stale|estimated|smelly"}).row(0).flags == ("estimated",)
 
 
 def test_own_rows_as_parquet(tmp_path):

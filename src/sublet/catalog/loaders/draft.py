@@ -59,6 +59,7 @@ class Draft:
     accelerator_memory_gib: Texts = ""
     interconnect: Texts = ""
     url: Texts = ""
+    file: Texts = ""  # where the row comes from; "" is the sheet
     verified: Days | None = None
     until: Days = FOREVER
     flags: NDArray[np.int64] | int = 0
@@ -261,7 +262,7 @@ def _table(
             "currency": constant("USD", size),
             "feed": constant(draft.feed, size),
             "scope": text(draft.scope),
-            "file": constant(draft.sheet.label, size),
+            "file": text(draft.file or draft.sheet.label),
             "url": text(draft.url),
         },
         {
