@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from quote_fakes import OFFERS, essence, job, offer, priced, quotes  # type: ignore[import-not-found]
+from quote_fakes import OFFERS, essence, job, offer, patient, priced, quotes  # type: ignore[import-not-found]
 
 from sublet.errors import InputError, NothingFitsError
 from sublet.quote.view import nothing_fits, select
@@ -112,6 +112,7 @@ def test_the_limit_cuts_and_says_how_many_are_left():
     assert [quote.rank for quote in found.quotes] == [1, 2, 3]
 
 
+@patient
 @given(OFFERS)
 def test_a_limit_shows_the_head_of_the_whole_list(offers):
     found = priced(offers, job(counts=(256, 512)))
