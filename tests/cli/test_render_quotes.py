@@ -1,3 +1,4 @@
+import io
 import sys
 from datetime import date
 from pathlib import Path
@@ -5,11 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "quote"))
 from quote_fakes import job, offer, plan, priced, replace  # type: ignore[import-not-found]
 
-from sublet.cli import html_chart, render_progress, render_text
+from sublet.cli import html_chart, render_progress, render_quotes, render_text
 from sublet.cli.html_page import cell, element
 from sublet.estimate.result import Interval, Machine
 from sublet.quote.view import select
@@ -169,3 +171,14 @@ def test_without_a_terminal_there_is_no_bar(monkeypatch):
     monkeypatch.setattr(_Terminal, "isatty", lambda self: False)
     monkeypatch.setattr(sys, "stderr", _Terminal())
     assert render_progress.watched(plan) is plan
+
+
+def test_a_narrow_terminal_gets_two_lines_for_each_quote():
+    found = quoted(limit=0)
+    letters, _ = render_text.marks_of(found.quotes)
+    paper = io.StringIO()
+    render_quotes._print_blocks(Console(file=paper, width=90), found, letters)
+    lines = paper.getvalue().splitlines()
+    assert lines[0].split() == ["1*", "512", "x", "Slow", "75.4", "(67.8–90.4)", "days", "$926k", "($833k–$1.11M)"]
+    assert lines[1].strip().startswith("beta, us-east-1 · 0.432 EFLOP/$ · fits")
+    assert max(map(len, lines)) <= 90
