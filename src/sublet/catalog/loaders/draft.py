@@ -116,7 +116,7 @@ def spot_flags(on_demand: Sequence[str], spot: Sequence[str]) -> NDArray[np.int6
 @lru_cache(maxsize=1 << 16)
 def amount(cell: str) -> float:
     """A quantity, NaN where there is none; of a range ("20-26") the lower end, which is what can be relied on."""
-    found = re.match(r"\s*(\d+(?:\.\d+)?)", cell)
+    found = re.match(r"\s*(\d{1,9}(?:\.\d+)?)(?!\d)", cell)
     return float(found[1]) if found else float("nan")
 
 
@@ -185,7 +185,7 @@ def _meaning(raw: str, provider: str, shape: str, memory: str, interconnect: str
         raw,
         provider=rules.provider_id(provider) or None,
         shape=shape or None,
-        memory_gib=None if np.isnan(gib) else gib,
+        memory_gib=gib if gib > 0 else None,
         interconnect=interconnect or None,
     )
     stated = amount(count)
@@ -246,7 +246,7 @@ def _table(
 
     count = np.array([meant[i][0] for i in picked], dtype=np.float64)
     least = number(draft.minimum)
-    least = np.where(np.isnan(least), count, least)
+    least = np.where(least >= 1, least, np.maximum(count, 1))
     first, last = day(draft.first), day(draft.last)
     table = OfferTable(
         {
