@@ -194,7 +194,16 @@ def test_show_an_instance_type(run):
     assert (shape["provider"], shape["accelerator"], shape["count"]) == ("aws", "H100 SXM", 8)
     assert all(figure["source"] for figure in shape["figures"])
     assert {one["shape"] for one in document["interruptions"]} == {"p5.48xlarge"}
-    assert "8 x H100 SXM" in fine(run("show", "P5.48xlarge"))
+    text = fine(run("show", "P5.48xlarge"))
+    assert "8 x H100 SXM" in text
+    assert "Spot instances taken back in a month (2025-06-28)" in text
+
+
+def test_show_knows_imported_interruptions(run, tmp_path):
+    odd = (SAMPLES / "history/aws_spot_advisor_2025-06-28.csv").read_text().replace("us-east-1", "mars-1")
+    (tmp_path / "advisor_2026-01-02.csv").write_text(odd)
+    fine(run("import", tmp_path / "advisor_2026-01-02.csv"))
+    assert "(2026-01-02): >20% in mars-1." in fine(run("show", "p5.48xlarge"))
 
 
 def test_show_something_unknown_suggests(run):
@@ -251,6 +260,15 @@ def test_sources_attribute_what_ships_and_list_what_was_imported(run):
     document = json.loads(fine(run("sources", "--json")))
     assert {source["licence"] for source in document["embedded"]} == {"CC-BY-4.0", "Apache-2.0", "MIT"}
     assert [entry["label"] for entry in document["imported"]] == ["samples/own.csv"]
+
+
+def test_an_import_can_be_undone(run):
+    fine(run("import", SAMPLES / "own.csv", SAMPLES / "tardellirs_2026-05-24.csv"))
+    assert "no such import" in refused(run("sources", "--forget", "other.csv"))
+    text = fine(run("sources", "--forget", "samples/own.csv"))
+    assert "own.csv" not in text
+    assert "samples/tardellirs_2026-05-24.csv" in text
+    assert "No offer matches" in fine(run("list", "--provider", "acme"))
 
 
 def test_doctor_exits_with_one_where_something_is_doubtful(run):
