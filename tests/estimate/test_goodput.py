@@ -1,4 +1,4 @@
-"""What a whole run loses beside its steps: failures, checkpoints; the energy it takes; and the sentence on its bottleneck."""
+"""What a whole run loses beside its steps, the energy that it takes, and the sentence on its bottleneck."""
 
 from dataclasses import replace
 from math import exp, hypot, log, sqrt
@@ -12,6 +12,7 @@ from sublet.estimate.assemble import Z90, log_normal
 from sublet.estimate.bottleneck import sentence
 from sublet.estimate.energy import relative_sd, watts
 from sublet.estimate.goodput import goodput, reliability
+from sublet.estimate.inputs import workload_arrays
 from sublet.estimate.plan import plan
 from sublet.estimate.result import Estimate
 
@@ -69,10 +70,10 @@ def test_sturdier_chips_and_faster_storage_never_lose_more(count, size, name, fa
     count=counts,
     size=parameters,
     name=st.sampled_from(("restart_s", "checkpoint_bytes_per_parameter", "other_loss")),
-    factor=st.floats(0.0, 1.0),
+    factor=st.floats(0.01, 1.0),
 )
 def test_quicker_restarts_smaller_checkpoints_and_fewer_stalls_never_lose_more(count, size, name, factor):
-    better = replace(FIGURES, **{name: getattr(FIGURES, name) * factor + 1e-12})
+    better = replace(FIGURES, **{name: getattr(FIGURES, name) * factor})
     assert goodput(count, size, better) >= goodput(count, size, FIGURES) * (1 - 1e-12)
 
 
@@ -88,13 +89,7 @@ def test_figures_come_with_their_source():
     (answer,) = plan(job("mpt-7b", batch=64), [machine("H100 SXM", 8)])
     assert isinstance(answer, Estimate)
     assert answer.goodput_source == FIGURES.source
-    assert answer.goodput == pytest.approx(goodput(8, _trained(), FIGURES))
-
-
-def _trained():
-    from sublet.estimate.inputs import workload_arrays
-
-    return float(workload_arrays(job("mpt-7b")).trainable_params)
+    assert answer.goodput == pytest.approx(goodput(8, float(workload_arrays(job("mpt-7b")).trainable_params), FIGURES))
 
 
 def test_a_run_is_less_certain_than_its_step_and_energy_less_than_the_run():
@@ -164,4 +159,6 @@ def test_every_part_of_a_step_has_a_remedy():
     (answer,) = plan(job("mpt-7b", batch=64), [machine("H100 SXM", 8)])
     assert isinstance(answer, Estimate)
     for name in answer.breakdown_s:
-        assert name in sentence({name: 9.0, "attention" if name != "attention" else "elementwise": 1.0}, 10.0)
+        if name != "matrix multiplication":
+            text = sentence({"matrix multiplication": 6.0, name: 3.0, "the rest": 1.0}, 10.0)
+            assert f"{name} 30%: " in text
