@@ -149,7 +149,7 @@ def test_runs_that_time_no_step_are_left_out(runs, fitted):
     again = fit([*made, *more])
     assert again.to_json() == fitted.to_json()
     assert set(fitted.row_ids) == {r.id for r in runs}
-    assert fitted.rows == {f"{chip}|PyTorch-FSDP": len(runs) // 2 for chip in CHIPS}
+    assert fitted.rows == {f"{chip}|PyTorch-FSDP|bf16": len(runs) // 2 for chip in CHIPS}
 
 
 def test_one_wild_run_moves_little(runs, fitted):

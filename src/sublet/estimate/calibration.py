@@ -23,6 +23,7 @@ from sublet.catalog.accelerator import Accelerator
 from sublet.errors import InputError
 
 COEFFICIENTS = ("gemm", "attention", "memory")
+WIDE_FORMATS = ("bf16", "fp16")
 SCHEMA = "sublet.calibration/1"
 
 
@@ -44,8 +45,9 @@ class Case:
 
     @property
     def group(self) -> str:
-        """Whose residual the case has: its framework family's, apart for mixtures of experts."""
-        return f"{self.family}|experts" if self.experts else self.family
+        """Whose residual the case has: its framework family's, apart for mixtures of experts and for narrow formats."""
+        narrow = "" if self.precision in WIDE_FORMATS else "|narrow"
+        return f"{self.family}|experts" if self.experts else f"{self.family}{narrow}"
 
     @property
     def software(self) -> str:
@@ -65,7 +67,7 @@ def effect_names(case: Case) -> dict[str, tuple[str, ...]]:
         f"pair:{chip}|{family}",
     )
     narrow = (
-        () if case.precision in ("bf16", "fp16") else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
+        () if case.precision in WIDE_FORMATS else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
     )
     task = (f"task:{case.task}",) if case.task == "lora" else ()
     return {
@@ -118,7 +120,7 @@ class Calibration:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     residual: Mapping[str, float]  # Case.group -> residual standard deviation of log step time
-    rows: Mapping[str, int]  # "chip|family" -> rows fitted
+    rows: Mapping[str, int]  # "chip|family|number format" -> rows fitted
     row_ids: tuple[str, ...] = ()
 
     @cached_property
@@ -163,7 +165,7 @@ class Calibration:
 
     def support(self, case: Case) -> int:
         """How many rows of this chip and framework family were fitted."""
-        return self.rows.get(f"{case.chip}|{case.family}", 0)
+        return sum(n for key, n in self.rows.items() if key.rsplit("|", 1)[0] == f"{case.chip}|{case.family}")
 
     def chip_support(self, case: Case) -> int:
         """How many rows of this chip were fitted, whatever ran on it."""
@@ -173,7 +175,9 @@ class Calibration:
         """One phrase that says what an estimate rests on."""
         rows = self.support(case)
         if rows:
-            return f"{case.chip} with {case.family}: {rows} measured rows"
+            same = self.rows.get(f"{case.chip}|{case.family}|{case.precision}", 0)
+            known = "" if same == rows else f", {same or 'none'} of them in {case.precision}"
+            return f"{case.chip} with {case.family}: {rows} measured rows{known}"
         other = self.chip_support(case)
         if other:
             return f"{case.chip} with other software: {other} measured rows; {case.family} from other chips"
