@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from _harness import cpu_s, report
-
 from sublet.estimate.calibrate import fit, predict_left_out
 from sublet.estimate.calibration import shipped
 from sublet.estimate.measured import read_runs
