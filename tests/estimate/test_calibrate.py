@@ -318,8 +318,8 @@ def test_the_shipped_calibration_names_the_rows_that_it_rests_on():
     assert np.all(sd <= prior * 1.01)
     # no efficiency beyond what silicon does: a matrix rate of at most the data sheet's
     for pair in shipped().rows:
-        chip, family = pair.split("|")
-        case = Case(machine(chip).accelerator, family, "bf16", "pretrain")
+        chip, family, precision = pair.split("|")
+        case = Case(machine(chip).accelerator, family, precision, "pretrain")
         gemm, attention, memory = shipped().efficiency(case)
         assert 0.2 < gemm < 1.1, pair
         assert 0.05 < attention < 1.5, pair
