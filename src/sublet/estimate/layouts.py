@@ -184,10 +184,10 @@ def _expert_degrees(job: TrainingJob, ranks: int, domain: int, exhaustive: bool)
 
 
 def _virtual_stages(layers: int, pp: int, stated: int | None, exhaustive: bool) -> list[int]:
+    if stated is not None:
+        return [stated] if pp > 1 or stated == 1 else []
     if pp == 1:
         return [1]
-    if stated:
-        return [stated]
     per_stage = layers / pp if layers % pp == 0 else (layers + 2) / pp
     if per_stage != int(per_stage):
         return [1]
