@@ -96,6 +96,12 @@ def test_where_nothing_fits_in_memory_the_nearest_chip_is_named():
     assert "512 x Small: memory: needs 30 GB" in str(nothing_fits(priced([offer(accelerator="Small")])))
 
 
+def test_what_was_not_asked_for_does_not_hide_why_the_rest_was_refused():
+    found = priced([*[offer(f"spot-{i}", market="spot") for i in range(9)], offer("cn")], job(framework="MindSpore"))
+    assert "MindSpore" in str(nothing_fits(found))
+    assert "spot" not in str(nothing_fits(found))
+
+
 def test_where_nothing_is_asked_for_the_reasons_are_counted():
     found = priced([offer(market="spot"), offer("b", market="spot")])
     assert "market: spot was not asked for" in str(nothing_fits(found))
