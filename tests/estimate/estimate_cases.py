@@ -136,7 +136,7 @@ def drawn(r: random.Random) -> Question:
     name = r.choice(MODELS)
     model = builtin.model(name)
     chip = r.choice(list(CHIPS))
-    tp, cp, pp = r.choice((1, 1, 2, 4, 8, 16)), r.choice((1, 1, 1, 2, 4)), r.choice((1, 1, 2, 4, 5, 8))
+    tp, cp, pp = r.choice((1, 1, 2, 4, 8, 16)), r.choice((1, 1, 1, 2, 4)), r.choice((1, 1, 2, 4, 5, 8, 24))
     dp = r.choice((1, 1, 2, 3, 8, 32))
     ep = r.choice([d for d in (1, 2, 4, 8, 16) if dp * cp % d == 0]) if model.experts else 1
     micro = r.choice((1, 1, 2, 4))

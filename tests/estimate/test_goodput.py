@@ -1,6 +1,8 @@
 """What a whole run loses beside its steps, the energy that it takes, and the sentence on its bottleneck."""
 
+import tomllib
 from dataclasses import replace
+from importlib.resources import files
 from math import exp, hypot, log, sqrt
 
 import pytest
@@ -120,8 +122,11 @@ def test_a_log_normal_interval_is_symmetric_in_ratio_and_scales(middle, sd, fact
 @unhurried
 @given(count=st.integers(1, 10**5), power=st.floats(50.0, 2000.0))
 def test_power_is_that_of_the_chips_and_their_hosts(count, power):
-    assert watts(power, count) == pytest.approx(count * watts(power, 1))
-    assert 0.75 * power < watts(power, 1) < 2 * power
+    figures = tomllib.loads(files("sublet.estimate").joinpath("data/energy.toml").read_text())
+    busy, host = (figures[name]["value"] for name in ("busy_share", "host_share"))
+    assert watts(power, count) == pytest.approx(count * power * (busy + host))
+    assert 0.5 < busy <= 1.0
+    assert 0.0 < host < 1.0
 
 
 # ---- the sentence ----------------------------------------------------------------------------------------------------

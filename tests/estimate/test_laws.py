@@ -180,6 +180,13 @@ def test_recomputing_more_layers_takes_longer_and_keeps_less():
     assert np.all((found[-1].memory.activations < 0.8 * found[0].memory.activations)[deep])
 
 
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_recomputing_the_one_layer_of_a_stage_never_needs_more_than_keeping_it(share):
+    single = ASKED.with_(pp=ASKED.work.layers, vp=1, batch=ASKED.layout.dp * ASKED.layout.micro)
+    kept, again = (single.with_(full_recompute=flag).evaluate().memory for flag in (0, share))
+    assert np.all(again.activations <= kept.activations * (1 + SLACK))
+
+
 def test_selective_recomputation_costs_time_and_saves_scores_where_attention_is_unfused():
     none, selective = (ASKED.with_(selective_recompute=flag, full_recompute=0).evaluate() for flag in (0, 1))
     fused = ASKED.work.fused_attention == 1

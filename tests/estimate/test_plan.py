@@ -186,6 +186,7 @@ def test_the_figures_of_an_estimate_follow_from_its_step(answers):
         assert answer.model_flop == pytest.approx(job_flop_per_token(JOB) * answer.steps * per_step)
         peak = chip.peak_flops.get("bf16") or chip.peak_flops["fp16"]
         assert answer.mfu == pytest.approx(job_flop_per_token(JOB) * per_step / step / answer.machine.count / peak)
+        assert answer.layout.tp > 1 or not answer.layout.sequence_parallel
         assert answer.memory.limit_bytes == chip.memory_bytes
         assert answer.memory.bytes <= chip.memory_bytes * (1 + 1e-6)
         share = answer.memory.bytes / chip.memory_bytes
