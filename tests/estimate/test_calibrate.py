@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from estimate_cases import job, machine  # type: ignore[import-not-found]
 
+from sublet.catalog.accelerators import accelerators
 from sublet.errors import InputError
 from sublet.estimate.assemble import Z90
 from sublet.estimate.calibrate import fit, predict_left_out
@@ -234,6 +235,27 @@ def test_an_estimate_says_whether_its_chip_was_ever_measured(fitted):
         assert name in answer.calibration
         case = Case(answer.machine.accelerator, "PyTorch-FSDP", "bf16", "pretrain")
         assert log(answer.step_s.p90 / answer.step_s.p50) / Z90 > fitted.residual_sd(case.group)
+
+
+def test_a_chip_that_differs_by_its_links_alone_has_the_efficiencies_of_its_sibling(fitted):
+    h800, h100 = (
+        Case(machine(name).accelerator, "PyTorch-FSDP", "bf16", "pretrain") for name in ("H800 SXM", "H100 SXM")
+    )
+    np.testing.assert_array_equal(fitted.efficiency(h800), fitted.efficiency(h100))
+    assert fitted.variance(h800, SLOPES) == fitted.variance(h100, SLOPES)
+    assert fitted.support(h800) == fitted.support(h100) > 0
+    assert "H800 SXM" in fitted.describe(h800)
+    assert "H100 SXM" in fitted.describe(h800)
+    chips = accelerators()
+    for variant, original in shipped_priors().same_silicon.items():
+        one, other = chips[variant], chips[original]
+        assert one.peak_flops["bf16"] == pytest.approx(other.peak_flops["bf16"], rel=0.01)
+        assert one.memory_bytes_per_s
+        assert one.scale_up_bytes_per_s
+        assert other.scale_up_bytes_per_s
+        assert one.memory_bytes_per_s == pytest.approx(other.memory_bytes_per_s, rel=0.01)
+        assert (one.family, one.memory_bytes) == (other.family, other.memory_bytes)
+        assert one.scale_up_bytes_per_s < other.scale_up_bytes_per_s
 
 
 def test_software_never_measured_on_a_chip_is_less_certain_and_says_so(fitted):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sublet.catalog.accelerators import accelerators
 from sublet.estimate import communication
-from sublet.estimate.calibration import uncalibrated
+from sublet.estimate.calibration import shipped, uncalibrated
 from sublet.estimate.inputs import Options
 from sublet.estimate.physics import physics
 from sublet.estimate.plan import EDGE_PENALTY, plan
@@ -276,11 +276,12 @@ def test_more_memory_never_fits_less_and_is_never_clearly_slower(asked, chip, st
 
 @pytest.mark.parametrize("pair", [("H800 SXM", "H100 SXM"), ("A800 SXM", "A100 SXM 80GB")])
 @pytest.mark.parametrize("asked", JOBS, ids=lambda asked: asked.name)
-def test_half_the_link_is_never_faster(pair, asked):
+@pytest.mark.parametrize("calibration", [uncalibrated(), shipped()], ids=["uncalibrated", "shipped"])
+def test_half_the_link_is_never_faster(pair, asked, calibration):
     for count in (8, 64, 256):
         if count > asked.global_batch:
             continue
-        narrow, wide = plan(asked, [machine(name, count) for name in pair], uncalibrated())
+        narrow, wide = plan(asked, [machine(name, count) for name in pair], calibration)
         if isinstance(narrow, Estimate):
             assert isinstance(wide, Estimate)
             assert narrow.step_s.p50 >= wide.step_s.p50 * (1 - SLACK)
