@@ -59,7 +59,7 @@ def test_answers_come_in_the_order_of_the_machines(answers):
     assert {type(answer) for answer in answers} == {Estimate, Rejection}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(0, len(MANY) - 1), max_size=4))
 def test_company_changes_no_answer(indices):
     answers = answered()
