@@ -71,9 +71,7 @@ def effect_names(case: Case) -> dict[str, tuple[str, ...]]:
         f"chip:{chip}",
         f"pair:{chip}|{family}",
     )
-    narrow = (
-        () if case.precision in WIDE_FORMATS else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
-    )
+    narrow = () if case.precision in WIDE_FORMATS else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
     task = (f"task:{case.task}",) if case.task == "lora" else ()
     return {
         "gemm": tuple(f"gemm/{name}" for name in (*shared, *narrow, *task)),
