@@ -50,10 +50,10 @@ def main() -> int:
     )
     seconds, day_table = cpu_s(lambda: standing(table, date(2025, 5, 7)))
     report("catalog_standing", seconds * 1e3, "CPU-ms", rows=len(table), offers=len(day_table))
-    bare = child_cpu_s([sys.executable, "-c", "import numpy, json, zipfile, sublet.catalog.embedded"])
-    loaded = child_cpu_s([sys.executable, "-c", "from sublet.catalog import embedded; embedded.offers()"])
-    figure = max(loaded - bare, 0.0) * 1e3
-    met &= report("catalog_load_cold", figure, "CPU-ms", at_most=AT_MOST_LOAD_MS, with_interpreter_ms=loaded * 1e3)
+    seconds, whole = cpu_s(embedded.offers.__wrapped__)  # what the cache would hide
+    started = child_cpu_s([sys.executable, "-c", "from sublet.catalog import embedded; embedded.offers()"])
+    detail = {"rows": len(whole), "with_interpreter_ms": round(started * 1e3)}
+    met &= report("catalog_load_cold", seconds * 1e3, "CPU-ms", at_most=AT_MOST_LOAD_MS, **detail)
     return 0 if met else 1
 
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 from functools import cache
 
 import numpy as np
-from _harness import cpu_s, peak_mib, report
 
+from _harness import cpu_s, peak_mib, report
 from sublet.catalog.accelerator import Accelerator
 from sublet.catalog.offer import Offer
 from sublet.catalog.shape import Fabric, Shape
@@ -107,11 +107,11 @@ def offers() -> Columns:
     def drawn(size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return random.integers(0, size, ROWS).astype(np.int64)
 
-    identity = Words(drawn(CHIPS), tuple((f"C{i}",) for i in range(CHIPS)))
+    identity: Words[tuple[str, ...]] = Words(drawn(CHIPS), tuple((f"C{i}",) for i in range(CHIPS)))
     provider = Words(drawn(PROVIDERS), tuple(f"cloud{i}" for i in range(PROVIDERS)))
-    shape = Words(identity.codes, tuple(f"box{i}" for i in range(CHIPS)))
-    region = Words(drawn(REGIONS), tuple(f"region-{i}" for i in range(REGIONS)))
-    zone = Words(drawn(3), ("a", "b", "c"))
+    shape: Words[str | None] = Words(identity.codes, tuple(f"box{i}" for i in range(CHIPS)))
+    region: Words[str | None] = Words(drawn(REGIONS), tuple(f"region-{i}" for i in range(REGIONS)))
+    zone: Words[str | None] = Words(drawn(3), ("a", "b", "c"))
     market = Words(drawn(3), ("on-demand", "spot", "community"))
     price = np.round(random.uniform(0.5, 12.0, ROWS), 4)
     seen = TODAY.toordinal() - drawn(200)

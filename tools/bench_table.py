@@ -1,4 +1,4 @@
-"""Write the table of docs/benchmarks.md: what each script measures, and what it measured when it was last run here.
+"""Write what the benchmarks measured when they were last run here: docs/benchmarks.md, and the few lines of README.md.
 
 make bench; .venv/bin/python tools/bench_table.py
 """
@@ -13,6 +13,19 @@ from typing import Any
 from marked import replace
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
+
+
+# the figures that README.md shows, in words; those of accuracy are mean errors of the step time
+SHOWN = {
+    "accuracy_all_dense_rows_bf16_and_fp8_mean": "published dense runs, each source left out of the fit: mean error",
+    "accuracy_a_chip_never_calibrated_mean": "the same, each chip left out of the fit: mean error",
+    "accuracy_a_chip_never_calibrated_coverage_p10_p90": "and how many of them lie within P10-P90",
+    "accuracy_mixtures_of_experts_mean": "mixtures of experts, each source left out: mean error",
+    "accuracy_memory_of_runs_that_ran_memory_right": 'runs that really ran, not judged "does not fit"',
+    "quote_cold": "`sublet quote` from a cold start",
+    "quote_ranking": "100,000 offers priced and ranked for one job",
+    "catalog_import": "160,603 rows of price lists imported",
+}
 
 
 def scripts() -> dict[str, str]:
@@ -46,6 +59,29 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def shown() -> str:
+    """The lines of README.md; ValueError where a figure has not been measured here."""
+    measured = {record["name"]: record for record in figures()}
+    missing = SHOWN.keys() - measured.keys()
+    if missing:
+        raise ValueError(f"not measured: {', '.join(sorted(missing))}; run `make bench` with the shared reference data")
+    lines = ["| | measured | target |", "|---|--:|--:|"]
+    for name, told in SHOWN.items():
+        record = measured[name]
+        rows = record["detail"].get("rows") if name.startswith("accuracy") else None
+        lines.append(f"| {told}{f' ({rows} rows)' if rows else ''} | {_plain(record, 'figure')} | {_bound(record)} |")
+    return "\n".join(lines)
+
+
+def _plain(record: dict[str, Any], key: str) -> str:
+    share = record["unit"] in ("of step time", "share")
+    return f"{record[key]:.1%}" if share else f"{record[key]:.2g} {record['unit']}"
+
+
+def _bound(record: dict[str, Any]) -> str:
+    return next(f"{sign} {_plain(record, key)}" for sign, key in (("<=", "at_most"), (">=", "at_least")) if record[key])
+
+
 def _target(record: dict[str, Any]) -> str:
     limits = [
         f"{sign} {record[key]:,g}" for sign, key in (("<=", "at_most"), (">=", "at_least")) if record[key] is not None
@@ -60,3 +96,4 @@ def _machine(record: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     replace("benchmarks.md", "figures", table())
+    replace("../README.md", "figures", shown())

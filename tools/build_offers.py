@@ -16,12 +16,10 @@ from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
 from sublet.catalog import asof, tablefile
 from sublet.catalog.embedded import OFFERS, Source
 from sublet.catalog.importing import FileResult, read_file
-from sublet.catalog.intervals import combined, snapshots
+from sublet.catalog.intervals import snapshots
 from sublet.catalog.table import OfferTable, concat
 
 DATA = Path(__file__).resolve().parents[1] / "src" / "sublet" / "catalog" / "data"
@@ -148,10 +146,7 @@ def joined(table: OfferTable) -> OfferTable:
     if len(scopes) != 1 or not all((table.ints("first") == table.ints("last")).tolist()):
         return table  # its loader has made intervals already
     calendar = table.calendars[next(iter(scopes)) or ""]
-    texts = [table.codes(name) for name in asof.SAME if name != "file"]
-    numbers = [np.nan_to_num(table.floats(name), nan=-1) * 1000 for name in ("count", "minimum", "vcpus", "memory_gib")]
-    keys = combined(*texts, *(np.rint(column).astype(np.int64) for column in numbers), table.ints("flags"))
-    runs = snapshots(keys, table.ints("first"), calendar)
+    runs = snapshots(asof.identity(table, "flags"), table.ints("first"), calendar)
     return table.take(runs.row).with_numbers(first=runs.first, last=runs.last, verified=runs.last, until=runs.until)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from marked import replace
 
-COLUMNS, LINES = 160, 24
+COLUMNS, LINES = 210, 18
 COMMAND = ("quote", "examples/mpt-30b.yaml")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 

@@ -401,3 +401,8 @@ def test_every_chip_of_the_measurements_is_known(shared):
                 assert found.candidates, row["chip"]
                 if row["chip"] not in ("V100", "NVIDIA A100 PCIe", "NVIDIA A100 SXM"):
                     assert found.kind == "resolved", (row["chip"], found)
+
+
+def test_a_memory_of_nothing_is_no_part_of_a_chip():
+    assert resolve("A100 (0 GB)").accelerator is None
+    assert resolve("H100", memory_gib=0).candidates

@@ -239,6 +239,21 @@ def test_plots(run, tmp_path, name, magic):
     assert file.read_bytes() == first
 
 
+def test_own_coefficients_change_the_days(run, tmp_path):
+    from sublet.estimate.calibration import uncalibrated
+
+    file = tmp_path / "none.json"
+    file.write_text(uncalibrated().to_json())
+    shipped, without = said(run)["quotes"], said(run, "--calibration", file)["quotes"]
+    assert "never-calibrated" not in shipped[0]["flags"]
+    assert all("never-calibrated" in quote["flags"] for quote in without)
+
+    def width(quote):
+        return quote["days"]["p90"] / quote["days"]["p10"]
+
+    assert min(map(width, without)) > max(map(width, shipped))
+
+
 def test_where_nothing_fits_the_nearest_miss_is_named_and_json_is_still_printed(run):
     with pytest.raises(NothingFitsError, match=r"nothing fits MPT-30B; the nearest miss is 512 x H100 SXM: deadline"):
         run("--deadline", "1h")
@@ -272,6 +287,7 @@ def test_exit_codes(job, offers):
         (["--plot", "chart.gif"], "draws .png"),
         (["--html", "/nowhere/at/all.html"], "cannot be written"),
         (["--deadline", "30"], "has no unit"),
+        (["--calibration", "/nowhere.json"], "--calibration: /nowhere.json cannot be read"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(run, arguments, message):

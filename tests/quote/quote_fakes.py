@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from sublet.catalog.accelerator import Accelerator
@@ -20,6 +21,7 @@ from sublet.workload.job import Constraints, TrainingJob
 from sublet.workload.model import Model
 
 TODAY = date(2026, 8, 10)
+patient = settings(deadline=None)  # a busy machine is no failure
 
 
 def chip(name, tflops=1000.0, memory=80e9, frameworks=("PyTorch", "JAX"), **other):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quote_fakes import CHIPS, FACTS, chip, fabric, job, offer, priced, replace  # type: ignore[import-not-found]
+from quote_fakes import CHIPS, FACTS, chip, fabric, job, offer, patient, priced, replace  # type: ignore[import-not-found]
 
 from sublet.catalog.shape import Shape
 from sublet.quote.candidates import LADDER_STEPS, counts_for
@@ -32,6 +32,7 @@ def test_a_deadline_starts_the_ladder_where_it_can_be_met():
     assert ladder(job(deadline_s=30 * 86400.0))[0] == 512
 
 
+@patient
 @given(
     st.integers(1, 16),
     st.floats(1e18, 1e27),
@@ -86,6 +87,7 @@ def test_a_price_by_the_accelerator_can_be_ordered_in_any_number_from_its_minimu
     assert priced([by_one], job(counts=(13,))).count.tolist() == [13]
 
 
+@patient
 @given(st.lists(st.sampled_from(["alpha", "beta", "murky"]), max_size=8), st.sets(st.sampled_from([8, 64, 512])))
 def test_every_living_offer_meets_every_allowed_count(providers, counts):
     offers = [offer(provider, region=f"r{i}") for i, provider in enumerate(providers)]

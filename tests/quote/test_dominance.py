@@ -1,15 +1,18 @@
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from quote_fakes import FACTS, TODAY, estimate, fabric, job, offer, replace  # type: ignore[import-not-found]
+from quote_fakes import FACTS, TODAY, estimate, fabric, job, offer, patient, replace  # type: ignore[import-not-found]
 
 from sublet.estimate.result import Estimate
 from sublet.quote.columns import from_offers
 from sublet.quote.priced import price_all
 from sublet.quote.view import select
 from sublet.units import DAY_S, Money
+
+NOWHERE = Path("no-such-home")  # nothing imported: the embedded offers alone
 
 # eight fabrics: two sizes of domain, two links, two networks
 FABRICS = {
@@ -72,6 +75,7 @@ def essence(quote):
     )
 
 
+@patient
 @given(OFFERS, ASKED, st.sampled_from(["best", "fastest", "cheapest", "pareto"]))
 def test_leaving_out_what_is_beaten_changes_no_view(offers, constraints, view):
     wishes = {"counts": (256, 512), "markets": ("on-demand", "spot"), **constraints}
@@ -137,3 +141,25 @@ def test_fabrics_that_do_not_compare_leave_everything():
     )
     assert len(priced) == 2
     assert np.unique(priced.result).size == 2
+
+
+def test_with_the_real_estimator_and_offers_nothing_changes_either():
+    from sublet.catalog.store import open_catalog
+    from sublet.estimate.plan import plan
+    from sublet.quote.columns import from_table
+    from sublet.quote.facts import from_catalogue
+    from sublet.workload.spec import job_from_options
+
+    asked = job_from_options("mpt-30b", "1T", counts=[512], markets=["on-demand", "spot"])
+    columns, facts = from_table(open_catalog(NOWHERE, TODAY)), from_catalogue()
+    shown = []
+    for every in (True, False):
+        priced = price_all(asked, columns, as_of=TODAY, facts=facts, plan=plan, every=every)
+        shown.append(
+            [
+                (*essence(quote)[:3], quote.cost, quote.pareto, quote.similar)
+                for quote in select(priced, "best", 500).quotes
+            ]
+        )
+    assert len(shown[0]) > 40
+    assert shown[0] == shown[1]

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quote_fakes import estimate, job, offer, plan, priced, replace  # type: ignore[import-not-found]
+from quote_fakes import estimate, job, offer, patient, plan, priced, replace  # type: ignore[import-not-found]
 
 from sublet.errors import InputError
 from sublet.quote import document
@@ -25,6 +25,7 @@ def test_parts_of_the_step_are_the_estimators_own():
     assert dict(found.memory) == {"activations": 20e9, "weights": 10e9}
 
 
+@patient
 @given(st.integers(1, 400), st.integers(1, 400))
 def test_at_its_crossover_price_a_quote_costs_as_much_as_the_other(first, second):
     offers = [

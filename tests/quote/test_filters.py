@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quote_fakes import CHIPS, FACTS, OFFERS, chip, job, offer, priced, quotes, replace  # type: ignore[import-not-found]
+from quote_fakes import CHIPS, FACTS, OFFERS, chip, job, offer, patient, priced, quotes, replace  # type: ignore[import-not-found]
 
 from sublet.errors import InputError
 from sublet.estimate.result import Rejection
@@ -135,16 +135,19 @@ def test_a_chip_without_data_sheet_is_refused_by_name():
     assert entry.reason == "accelerator: no data sheet of Fast"
 
 
+@patient
 @given(st.sampled_from(["us-east-1", "US-EAST-1", "us", "us-east", "us*", "*"]))
 def test_region_wishes_that_mean_us_east_1(wish):
     assert in_region("us-east-1", wish)
 
 
+@patient
 @given(st.sampled_from(["us-east-11", "u", "use", "east", "us-west-1", "eu*"]))
 def test_region_wishes_that_do_not_mean_us_east_1(wish):
     assert not in_region("us-east-1", wish)
 
 
+@patient
 @given(OFFERS, st.sampled_from([{}, {"providers": ("beta",)}, {"regions": ("us",)}, {"deadline_s": 30 * 86400.0}]))
 def test_no_offer_is_lost(offers, constraints):
     found = priced(offers, job(counts=(512,), **constraints))

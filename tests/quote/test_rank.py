@@ -3,7 +3,7 @@ from datetime import date
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from quote_fakes import OFFERS, TODAY, essence, job, offer, priced, quotes  # type: ignore[import-not-found]
+from quote_fakes import OFFERS, TODAY, essence, job, offer, patient, priced, quotes  # type: ignore[import-not-found]
 
 from sublet.quote import rank
 from sublet.quote.columns import from_offers
@@ -22,6 +22,7 @@ def brute_force(times, costs):
     return [not dominated(i) for i in range(len(times))]
 
 
+@patient
 @given(points)
 def test_pareto_set_equals_brute_force(found):
     times = np.array([t for t, _ in found], dtype=float)
@@ -29,6 +30,7 @@ def test_pareto_set_equals_brute_force(found):
     assert rank.pareto(times, costs).tolist() == brute_force(times.tolist(), costs.tolist())
 
 
+@patient
 @given(OFFERS, st.randoms(use_true_random=False), st.sampled_from(["best", "fastest", "value", "pareto", "all"]))
 def test_ranking_does_not_depend_on_the_order_of_the_rows(offers, random, view):
     shuffled = list(offers)
@@ -37,6 +39,7 @@ def test_ranking_does_not_depend_on_the_order_of_the_rows(offers, random, view):
     assert [essence(q) for q in quotes(offers, asked, view)] == [essence(q) for q in quotes(shuffled, asked, view)]
 
 
+@patient
 @given(OFFERS)
 def test_a_dominated_offer_changes_nothing_in_the_pareto_set(offers):
     asked = job(counts=(512,))
@@ -48,6 +51,7 @@ def test_a_dominated_offer_changes_nothing_in_the_pareto_set(offers):
         assert [essence(q) for q in with_dear] == [essence(q) for q in before]
 
 
+@patient
 @given(OFFERS)
 def test_a_placeholder_or_foreign_price_never_has_a_rank_and_never_wins(offers):
     found = quotes(offers, job(counts=(512,)))
@@ -60,6 +64,7 @@ def test_a_placeholder_or_foreign_price_never_has_a_rank_and_never_wins(offers):
     assert trusts == sorted(trusts)
 
 
+@patient
 @given(OFFERS)
 def test_every_quote_on_the_front_is_beaten_by_no_quote_of_equal_trust(offers):
     found = [q for q in quotes(offers, job(counts=(256, 512))) if q.rank]

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from quote_fakes import OFFERS, essence, job, offer, priced, quotes  # type: ignore[import-not-found]
+from quote_fakes import OFFERS, essence, job, offer, patient, priced, quotes  # type: ignore[import-not-found]
 
 from sublet.errors import InputError, NothingFitsError
 from sublet.quote.view import nothing_fits, select
@@ -96,11 +96,19 @@ def test_where_nothing_fits_in_memory_the_nearest_chip_is_named():
     assert "512 x Small: memory: needs 30 GB" in str(nothing_fits(priced([offer(accelerator="Small")])))
 
 
+def test_what_was_not_asked_for_does_not_hide_why_the_rest_was_refused():
+    found = priced([*[offer(f"spot-{i}", market="spot") for i in range(9)], offer("cn")], job(framework="MindSpore"))
+    assert "MindSpore" in str(nothing_fits(found))
+    assert "spot" not in str(nothing_fits(found))
+
+
 def test_where_nothing_is_asked_for_the_reasons_are_counted():
     found = priced([offer(market="spot"), offer("b", market="spot")])
     assert "market: spot was not asked for" in str(nothing_fits(found))
     assert "2 offers" in str(nothing_fits(found))
     assert "no offers as of" in str(nothing_fits(priced([])))
+    typo = nothing_fits(priced([offer()], job(counts=(512,), providers=("alfa",))))
+    assert "no offers by provider 'alfa' in this catalogue (there are: alpha)" in str(typo)
 
 
 def test_the_limit_cuts_and_says_how_many_are_left():
@@ -110,6 +118,7 @@ def test_the_limit_cuts_and_says_how_many_are_left():
     assert [quote.rank for quote in found.quotes] == [1, 2, 3]
 
 
+@patient
 @given(OFFERS)
 def test_a_limit_shows_the_head_of_the_whole_list(offers):
     found = priced(offers, job(counts=(256, 512)))

@@ -18,7 +18,19 @@ from sublet.catalog.intervals import FOREVER, LOG, combined
 from sublet.catalog.table import OfferTable, concat
 
 SERIES = ("scope", "provider", "shape", "accelerator_raw", "region", "zone", "market")
-SAME = (*SERIES, "price", "currency", "file", "url")  # with the file left out: what makes a row a repetition
+# what makes two rows the same offer, whatever file, line and days they come from
+SAME = (*SERIES, "price", "currency", "url")
+SAME_NUMBERS = ("count", "minimum", "per_accelerator", "vcpus", "memory_gib")
+
+
+def identity(table: OfferTable, *also: str) -> NDArray[np.int64]:
+    """One integer per row, equal where rows are the same offer but for file, line and days; `also` names such days."""
+    numbers = (np.rint(np.nan_to_num(table.floats(name), nan=-1.0) * 1000) for name in SAME_NUMBERS)
+    return combined(
+        *(table.codes(name) for name in SAME),
+        *(column.astype(np.int64) for column in numbers),
+        *(table.ints(name) for name in also),
+    )
 
 
 def assemble(tables: Sequence[OfferTable]) -> OfferTable:
@@ -69,10 +81,7 @@ def once(table: OfferTable, *also: str) -> OfferTable:
 
     `also` names days that must be equal too for a row to be a repetition.
     """
-    key = combined(
-        *(table.codes(name) for name in SAME if name != "file"),
-        *(table.ints(name) for name in ("count", "minimum", "per_accelerator", *also)),
-    )
+    key = identity(table, *also)
     order = np.lexsort((np.arange(len(table)), -table.ints("last"), -table.ints("verified"), key))
     stays = np.ones(len(order), dtype=np.bool_)
     stays[1:] = key[order][1:] != key[order][:-1]

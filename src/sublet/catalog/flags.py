@@ -40,6 +40,9 @@ NOT_A_PRICE: frozenset[str] = frozenset({"placeholder", "foreign-currency", "acc
 # a price that may be wrong by now or was never right: ranked below what is beyond doubt, or marked
 DOUBTFUL: frozenset[str] = frozenset({"stale", "outlier-low", "sources-disagree", "price-mismatch", "estimated"})
 
+# what depends on the day of the question and on what else stands then: never read from a file
+OF_THE_DAY: frozenset[str] = frozenset({"stale", "outlier-low", "outlier-high", "sources-disagree"})
+
 
 def bits(names: Iterable[str]) -> int:
     """The mask of some flags; KeyError for a name that is no flag."""

@@ -98,6 +98,8 @@ def read_file(path: Path, *, provider: str | None = None, seen_at: date | None =
         loaded = loaders.load(sheet, Context(when_of(path, seen_at), provider))
     except Unreadable as problem:
         return _nothing(sheet, problem.reason, problem.detail)
+    except Exception as error:  # a fault of ours, not of the file: it must not cost the other files
+        return _nothing(sheet, "loader-failed", f"{path}: Sublet failed on this file ({error!r}); please report it")
     reasons = Counter(row.reason for row in loaded.refused)
     kept = sum(loaded.kept.values())
     quarantined = len(loaded.refused)

@@ -197,7 +197,7 @@ def _of_memory(variants: tuple[Variant, ...], memory: float) -> tuple[Variant, .
 
 def _is_part(variants: tuple[Variant, ...], memory: float) -> bool:
     """Whether `memory` is a half, a third, ... an eighth of the chip's."""
-    return any(
+    return memory > 0 and any(
         abs(variant.memory_gb / memory - parts) < 0.05 * parts
         for variant in variants
         for parts in (2, 3, 4, 5, 6, 7, 8)

@@ -26,31 +26,25 @@ def slug(word: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _providers() -> tuple[dict[str, str], dict[str, str]]:
-    names: dict[str, str] = {}
+def _providers() -> dict[str, str]:
+    """Any spelling's slug -> canonical id."""
     spellings: dict[str, str] = {}
     for row in read_data("providers.csv"):
-        names[row["provider"]] = row["name"]
         for word in (row["provider"], row["name"], *filter(None, row["also"].split("|"))):
             spellings[slug(word)] = row["provider"]
-    return names, spellings
+    return spellings
 
 
 @lru_cache(maxsize=4096)
 def provider_id(word: str) -> str:
     """The canonical id of a provider's name ("Oracle Cloud" -> "oci"); an unknown one becomes its own slug."""
     key = slug(word)
-    return _providers()[1].get(key, key)
-
-
-def provider_name(identifier: str) -> str:
-    """The provider's own name, for people."""
-    return _providers()[0].get(identifier, identifier)
+    return _providers().get(key, key)
 
 
 def is_provider(word: str) -> bool:
     """Whether the data knows that spelling of a provider."""
-    return slug(word) in _providers()[1]
+    return slug(word) in _providers()
 
 
 @lru_cache(maxsize=1)

@@ -110,7 +110,9 @@ def entries(home: Path | None = None) -> list[Entry]:
         return [Entry(**entry) for entry in document["files"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise InputError(f"{manifest} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{manifest} is damaged: remove it and import again") from error
 
 

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 import click
 
 from sublet import __version__
+from sublet.cli.lazy import LazyGroup
 from sublet.errors import SubletError
 
 # command -> (module, attribute, one line for --help): the module is imported only when the command runs
 COMMANDS = {
     "quote": ("sublet.cli.quote", "quote", "What a job costs and how long it takes, on every accelerator on offer."),
     "compare": ("sublet.cli.compare", "compare", "Chips side by side for one job at equal count."),
-    "estimate": ("sublet.cli.estimate", "estimate", "Search layouts, explain one, validate and calibrate the estimator."),
+    "estimate": (
+        "sublet.cli.estimate",
+        "estimate",
+        "Search layouts, explain one, validate and calibrate the estimator.",
+    ),
     "catalog": ("sublet.cli.catalog", "catalog", "Import, list and inspect accelerators, shapes and offers."),
     "workload": ("sublet.cli.workload", "workload", "Write, check and describe job specs and models."),
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called; its help needs none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(__version__, prog_name="sublet")
 def cli() -> None:
     """Sublet: quote, place and lease scarce accelerators."""
@@ -63,3 +52,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"sublet: {place}{error.strerror or error}", err=True)
+        sys.exit(2)

@@ -5,9 +5,9 @@ A lazy group: each command lies in a file of its own, which is imported when the
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
+
+from sublet.cli.lazy import LazyGroup
 
 # command -> (module, attribute, one line for --help)
 COMMANDS = {
@@ -28,25 +28,6 @@ COMMANDS = {
 }
 
 
-class _Catalog(click.Group):
-    """A group whose commands are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
-
-
-@click.group(cls=_Catalog)
+@click.group(cls=LazyGroup, table=COMMANDS)
 def catalog() -> None:
     """Import, list and inspect accelerators, shapes and offers."""

@@ -49,6 +49,7 @@ def show(name: str, provider: str | None, as_of: date | None, as_json: bool) -> 
     if len(chips) > 1:
         terminal.print(f'"{name}" may mean any of these {len(chips)}.\n')
     _print_offers(terminal, _summary(table, name, shapes, chips), day)
+    _print_interruptions(terminal, _interruptions(name))
 
 
 def _shapes(name: str, provider: str | None, table: OfferTable) -> list[Shape]:
@@ -277,8 +278,28 @@ def _document(
 
 
 def _interruptions(name: str) -> list[dict[str, Any]]:
+    """How often spot instances of that type were taken back, by region: built in, and from imported files."""
     from dataclasses import asdict
 
+    from sublet.catalog import store
     from sublet.catalog.embedded import interruptions
 
-    return [asdict(one) for one in interruptions() if one.shape.casefold() == name.casefold()]
+    found = [asdict(one) for one in interruptions() if one.shape.casefold() == name.casefold()]
+    known = {(one["region"], one["seen_at"]) for one in found}
+    for row in store.facts(None, "interruptions"):
+        if row["shape"].casefold() == name.casefold() and (row["region"], row["seen_at"]) not in known:
+            savings = float(row["savings_percent"]) if row["savings_percent"] else None
+            found.append({**row, "savings_percent": savings, "band": row["interruption_range"]})
+    return found
+
+
+def _print_interruptions(terminal: Console, found: Sequence[dict[str, Any]]) -> None:
+    if not found:
+        return
+    newest = max(one["seen_at"] for one in found)
+    bands: dict[str, list[str]] = {}
+    for one in found:
+        if one["seen_at"] == newest:
+            bands.setdefault(one["band"], []).append(one["region"])
+    told = "; ".join(f"{band} in {', '.join(sorted(regions))}" for band, regions in sorted(bands.items()))
+    terminal.print(f"Spot instances taken back in a month ({newest}): {told}.", soft_wrap=True)

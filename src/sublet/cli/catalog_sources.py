@@ -14,10 +14,13 @@ SCHEMA = "sublet.catalog.sources/1"
 
 @click.command("sources")
 @JSON
-def sources(as_json: bool) -> None:
+@click.option("--forget", metavar="FILE", help="Take an imported file (as listed here) out of the catalogue again.")
+def sources(as_json: bool, forget: str | None) -> None:
     """Where the offers come from, and under which licence the built-in ones are passed on."""
     from sublet.catalog import embedded, store
 
+    if forget is not None:
+        _forget(forget)
     table, imported = embedded.offers(), store.entries()
     if as_json:
         click.echo(json.dumps(_document(), indent=1))
@@ -48,6 +51,18 @@ def sources(as_json: bool) -> None:
         figures = (f"{entry.rows:,}", f"{entry.offers:,}", f"{entry.quarantined:,}")
         view.add_row(entry.label, entry.format, entry.first, entry.last, *figures)
     terminal.print(view)
+
+
+def _forget(name: str) -> None:
+    from sublet.catalog import store
+    from sublet.errors import InputError
+
+    found = [entry for entry in store.entries() if name in (entry.label, entry.path, entry.id)]
+    if not found:
+        raise InputError(f'--forget "{name}": no such import; `sublet catalog sources` lists them')
+    for entry in found:
+        store.forget(None, entry)
+        click.echo(f"forgot {entry.label} of {entry.last or 'no day'}: {entry.offers:,} offers", err=True)
 
 
 def _document() -> dict[str, Any]:

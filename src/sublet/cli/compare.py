@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sublet.cli.quote_inputs import catalog_options, job_options, read_job, read_offers, words_of
+from sublet.cli.quote_inputs import catalog_options, job_options, planner, read_job, read_offers, words_of
 
 
 @click.command()
@@ -29,6 +29,7 @@ def compare(
     count: int,
     precision: str | None,
     catalog: tuple[Path, ...],
+    calibration: Path | None,
     as_of: Any,
     as_json: bool,
     as_markdown: bool,
@@ -48,7 +49,6 @@ def compare(
     offers = read_offers(catalog, as_of or asked.constraints.on)
 
     from sublet.cli import render_compare
-    from sublet.estimate.plan import plan
     from sublet.quote import compare as room
     from sublet.quote.facts import from_catalogue
 
@@ -60,7 +60,7 @@ def compare(
         columns=offers.columns,
         as_of=offers.as_of,
         facts=from_catalogue(),
-        plan=plan,
+        plan=planner(calibration),
     )
     if html is not None:
         from sublet.cli.quote import write

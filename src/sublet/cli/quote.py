@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sublet.cli.quote_inputs import catalog_options, job_options, read_job, read_offers, wish_options
+from sublet.cli.quote_inputs import catalog_options, job_options, planner, read_job, read_offers, wish_options
 
 if TYPE_CHECKING:
     from sublet.quote.priced import Plan, Priced
@@ -37,6 +37,7 @@ CHART_ROWS = 400  # quotes that a chart can show apart
 def quote(
     job: Path | None,
     catalog: tuple[Path, ...],
+    calibration: Path | None,
     as_of: Any,
     view: str,
     limit: int,
@@ -61,11 +62,12 @@ def quote(
     offers = read_offers(catalog, day)
     today = offers.today.toordinal()
 
+    from sublet.cli.render_progress import watched
     from sublet.quote.facts import from_catalogue
     from sublet.quote.priced import price_all
     from sublet.quote.view import nothing_fits, select
 
-    plan = _planner()
+    plan = watched(planner(calibration))  # a bar where it takes longer than a second and a person is watching
     every = limit == 0 or view == "all"
     priced = price_all(asked, offers.columns, as_of=offers.as_of, facts=from_catalogue(), plan=plan, every=every)
     found = select(priced, view, limit)
@@ -94,14 +96,6 @@ def _print(found: Quotes, today: int, *, as_csv: bool, as_markdown: bool, newest
         from sublet.cli.render_quotes import print_quotes
 
         print_quotes(found, today, newest=newest)
-
-
-def _planner() -> Plan:
-    """The estimator, behind a progress bar where it takes longer than a second and a person is watching."""
-    from sublet.cli.render_progress import watched
-    from sublet.estimate.plan import plan
-
-    return watched(plan)
 
 
 def _print_json(found: Quotes) -> None:

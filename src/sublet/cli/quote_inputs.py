@@ -18,6 +18,7 @@ import click
 if TYPE_CHECKING:
     from sublet.catalog.table import OfferTable
     from sublet.quote.columns import Columns
+    from sublet.quote.priced import Plan
     from sublet.workload.job import TrainingJob
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +51,9 @@ _WISH_OPTIONS = (
     click.option("--market", "markets", metavar="NAME,...", multiple=True, help="on-demand, spot, reserved-1y, ..."),
 )
 _CATALOG_OPTIONS = (
+    click.option(
+        "--calibration", type=click.Path(path_type=Path), help="Coefficients to use instead of those shipped."
+    ),
     click.option("--catalog", multiple=True, type=click.Path(path_type=Path), help="Use these files, not the store."),
     click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Only what was seen by that day."),
 )
@@ -110,6 +114,25 @@ def _split(name: str, value: Any) -> Any:
         raise InputError(
             f"--count {','.join(words)!r}: give whole numbers of accelerators, for example 256,512"
         ) from None
+
+
+def planner(calibration: Path | None) -> Plan:
+    """The estimator with the coefficients of a file, or with those shipped.
+
+    Raises InputError where the file holds no coefficients.
+    """
+    from sublet.estimate.plan import plan
+
+    if calibration is None:
+        return plan
+    from sublet.errors import InputError
+    from sublet.estimate.calibration import Calibration
+
+    try:
+        coefficients = Calibration.from_json(calibration.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--calibration: {calibration} cannot be read: {error}") from error
+    return lambda job, machines: plan(job, machines, coefficients)
 
 
 @dataclass(frozen=True)

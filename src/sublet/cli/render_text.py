@@ -153,7 +153,8 @@ def _grouped(kind: str, entries: Sequence[Rejected]) -> list[str]:
     """Each reason once, the most frequent first, with the accelerators where the reason does not name its own."""
     reasons: dict[str, list[Rejected]] = {}
     for entry in entries:
-        reasons.setdefault(entry.reason.removeprefix(f"{kind}: "), []).append(entry)
+        bare = entry.reason.removeprefix(f"{kind.replace('-', ' ')}: ")
+        reasons.setdefault(bare, []).append(entry)
     told = []
     for reason, own in sorted(reasons.items(), key=lambda item: (-sum(e.offers for e in item[1]), item[0])):
         names = list(dict.fromkeys(entry.accelerator for entry in own))

@@ -120,7 +120,7 @@ def _calibration(
     used = [i for i in range(len(runs)) if weight[i] > 0]
     for i in used:
         case = design.rows.cases[i]
-        key = f"{case.chip}|{case.family}"
+        key = f"{case.silicon}|{case.family}|{case.precision}"
         rows[key] = rows.get(key, 0) + 1
     return Calibration(
         priors=priors,

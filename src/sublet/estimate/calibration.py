@@ -23,6 +23,7 @@ from sublet.catalog.accelerator import Accelerator
 from sublet.errors import InputError
 
 COEFFICIENTS = ("gemm", "attention", "memory")
+WIDE_FORMATS = ("bf16", "fp16")
 SCHEMA = "sublet.calibration/1"
 
 
@@ -43,9 +44,15 @@ class Case:
         return self.accelerator.name
 
     @property
+    def silicon(self) -> str:
+        """The chip whose efficiencies it has: its own, or that of which it is a variant with other links alone."""
+        return shipped_priors().same_silicon.get(self.chip, self.chip)
+
+    @property
     def group(self) -> str:
-        """Whose residual the case has: its framework family's, apart for mixtures of experts."""
-        return f"{self.family}|experts" if self.experts else self.family
+        """Whose residual the case has: its framework family's, apart for mixtures of experts and for narrow formats."""
+        narrow = "" if self.precision in WIDE_FORMATS else "|narrow"
+        return f"{self.family}|experts" if self.experts else f"{self.family}{narrow}"
 
     @property
     def software(self) -> str:
@@ -55,7 +62,7 @@ class Case:
 
 def effect_names(case: Case) -> dict[str, tuple[str, ...]]:
     """The effects that add up to each coefficient's log efficiency."""
-    family, chip, kind = case.family, case.chip, case.accelerator.family
+    family, chip, kind = case.family, case.silicon, case.accelerator.family
     shared = (
         f"software:{case.software}",
         f"framework:{family}",
@@ -64,9 +71,7 @@ def effect_names(case: Case) -> dict[str, tuple[str, ...]]:
         f"chip:{chip}",
         f"pair:{chip}|{family}",
     )
-    narrow = (
-        () if case.precision in ("bf16", "fp16") else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
-    )
+    narrow = () if case.precision in WIDE_FORMATS else (f"format:{case.precision}", f"format:{kind}|{case.precision}")
     task = (f"task:{case.task}",) if case.task == "lora" else ()
     return {
         "gemm": tuple(f"gemm/{name}" for name in (*shared, *narrow, *task)),
@@ -89,6 +94,7 @@ class Priors:
     software: Mapping[str, Mapping[str, float]]  # software -> coefficient -> log of its kernels' rate over the usual
     format: Mapping[str, Mapping[str, float]]  # number format -> coefficient -> log of what recipes lose
     residual: float  # standard deviation of what no effect explains
+    same_silicon: Mapping[str, str]  # chip -> the chip that it is but for its links
 
     def sd(self, effect: str) -> float:
         """Prior standard deviation of a named effect."""
@@ -118,7 +124,7 @@ class Calibration:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     residual: Mapping[str, float]  # Case.group -> residual standard deviation of log step time
-    rows: Mapping[str, int]  # "chip|family" -> rows fitted
+    rows: Mapping[str, int]  # "chip|family|number format" -> rows fitted
     row_ids: tuple[str, ...] = ()
 
     @cached_property
@@ -163,21 +169,25 @@ class Calibration:
 
     def support(self, case: Case) -> int:
         """How many rows of this chip and framework family were fitted."""
-        return self.rows.get(f"{case.chip}|{case.family}", 0)
+        return sum(n for key, n in self.rows.items() if key.rsplit("|", 1)[0] == f"{case.silicon}|{case.family}")
 
     def chip_support(self, case: Case) -> int:
         """How many rows of this chip were fitted, whatever ran on it."""
-        return sum(n for key, n in self.rows.items() if key.split("|")[0] == case.chip)
+        return sum(n for key, n in self.rows.items() if key.split("|")[0] == case.silicon)
 
     def describe(self, case: Case) -> str:
         """One phrase that says what an estimate rests on."""
-        rows = self.support(case)
+        rows, name = self.support(case), case.chip
+        if case.silicon != case.chip:
+            name = f"{case.chip} (silicon of {case.silicon})"
         if rows:
-            return f"{case.chip} with {case.family}: {rows} measured rows"
+            same = self.rows.get(f"{case.silicon}|{case.family}|{case.precision}", 0)
+            known = "" if same == rows else f", {same or 'none'} of them in {case.precision}"
+            return f"{name} with {case.family}: {rows} measured rows{known}"
         other = self.chip_support(case)
         if other:
-            return f"{case.chip} with other software: {other} measured rows; {case.family} from other chips"
-        return f"{case.chip} never calibrated: prior of {case.accelerator.family} and its published matrix rate"
+            return f"{name} with other software: {other} measured rows; {case.family} from other chips"
+        return f"{name} never calibrated: prior of {case.accelerator.family} and its published matrix rate"
 
     def to_json(self) -> str:
         """The calibration as a JSON document (schema sublet.calibration/1)."""
@@ -233,6 +243,7 @@ def shipped_priors() -> Priors:
         software=document["software"],
         format=document["format"],
         residual=document["residual"],
+        same_silicon=document["same_silicon"],
     )
 
 

@@ -113,21 +113,17 @@ def data_parallel(
     stride = lay.tp
     group = np.where(opt.hsdp > 0, np.clip(np.where(opt.group > 0, opt.group, machine.domain), 1.0, ranks), ranks)
     width = ACTIVATION_BYTES
-    weights = width * (dense_params + expert_params)
     share = machine.overlap_dp * opt.overlap_dp
-    expert_ranks = np.maximum(ranks / lay.ep, 1.0)
-
-    def over(volume_dense: Array, volume_expert: Array, size: Array, step: Array) -> Array:
-        inner = collectives.gather(volume_dense, size, step, machine, physics)
-        experts = collectives.gather(volume_expert, np.minimum(expert_ranks, size), step * lay.ep, machine, physics)
-        return np.where(size > 1, inner, 0.0) + np.where(expert_params > 0, experts, 0.0)
-
-    one = over(width * dense_params, width * expert_params, group, stride)
+    # ranks of the group that hold the same experts
+    alike = np.maximum(group / lay.ep, 1.0)
+    dense = collectives.gather(width * dense_params, group, stride, machine, physics)
+    experts = collectives.gather(width * expert_params, alike, stride * lay.ep, machine, physics)
+    one = np.where(group > 1, dense, 0.0) + np.where((expert_params > 0) & (alike > 1), experts, 0.0)
     grads = trainable * one * (machine.gradient_bytes / width)
     across = np.where(
         group < ranks,
         collectives.all_reduce(
-            trainable * weights * (machine.gradient_bytes / width) / group,
+            trainable * machine.gradient_bytes * (dense_params / group + expert_params / alike),
             ranks / group,
             stride * group,
             machine,

@@ -157,8 +157,8 @@ def enumerate_layouts(
                 if (stated.dp and dp != stated.dp) or dp > job.global_batch:
                     continue
                 splits = _batch_splits(job.global_batch / dp, stated.micro_batch, exhaustive)
-                for ep in _expert_degrees(job, dp * cp):
-                    for vp in _virtual_stages(model.layers, pp, stated.vp):
+                for ep in _expert_degrees(job, dp * cp, max(domain // (tp * cp), 1), exhaustive):
+                    for vp in _virtual_stages(model.layers, pp, stated.vp, exhaustive):
                         # interleaving runs microbatches in groups of the pipeline's length
                         free = vp == 1 or stated.vp is not None
                         rows.extend(
@@ -170,22 +170,29 @@ def enumerate_layouts(
     return Layouts(*table.T)
 
 
-def _expert_degrees(job: TrainingJob, ranks: int) -> list[int]:
+def _expert_degrees(job: TrainingJob, ranks: int, domain: int, exhaustive: bool) -> list[int]:
     experts = job.model.experts
     if experts is None:
         return [1]
     if job.layout.ep:
         return [job.layout.ep]
-    return [d for d in divisors(experts.count) if ranks % d == 0 and d <= 64]
+    degrees = [d for d in divisors(experts.count) if ranks % d == 0 and d <= 64]
+    if exhaustive:
+        return degrees
+    inside = [d for d in degrees if d <= domain]  # none, as many as a scale-up domain holds, as many as there are
+    return sorted({1, inside[-1], degrees[-1]})
 
 
-def _virtual_stages(layers: int, pp: int, stated: int | None) -> list[int]:
+def _virtual_stages(layers: int, pp: int, stated: int | None, exhaustive: bool) -> list[int]:
+    if stated is not None:
+        return [stated] if pp > 1 or stated == 1 else []
     if pp == 1:
         return [1]
-    if stated:
-        return [stated]
     per_stage = layers / pp if layers % pp == 0 else (layers + 2) / pp
-    return divisors(int(per_stage)) if per_stage == int(per_stage) else [1]
+    if per_stage != int(per_stage):
+        return [1]
+    chunks = divisors(int(per_stage))
+    return chunks if exhaustive else [v for v in chunks if v in (1, 2, 4, chunks[-1])]
 
 
 def concatenate(parts: list[Layouts]) -> Layouts:

@@ -71,7 +71,7 @@ TARGETS = (
     Target("a chip never calibrated", "chip", open_dense, {"mean": 0.20, "coverage_p10_p90": 0.80}),
     Target("memory of runs that ran", "in sample", lambda run: run.kind == "measured", {"memory_right": 0.97}),
 )
-_AT_LEAST = ("coverage_p10_p90", "memory_right")
+AT_LEAST = ("coverage_p10_p90", "memory_right")
 
 
 def outcomes(
@@ -114,6 +114,6 @@ def _met(figures: Statistics, limits: Mapping[str, float]) -> bool:
     if not figures.n:
         return False
     return all(
-        getattr(figures, name) >= limit if name in _AT_LEAST else getattr(figures, name) <= limit
+        getattr(figures, name) >= limit if name in AT_LEAST else getattr(figures, name) <= limit
         for name, limit in limits.items()
     )

@@ -22,6 +22,7 @@ from sublet.units import DAY_S
 from sublet.workload.job import TrainingJob
 
 DEFAULT_LIMIT = 20
+NOT_ASKED_FOR = ("accelerator", "provider", "region", "market", "price", "data")  # kinds of Rejected
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,14 @@ def nothing_fits(priced: Priced) -> NothingFitsError:
         return NothingFitsError(
             f"nothing fits {job.name}; the nearest miss is {count}{best.accelerator}: {best.reason}"
         )
+    if priced.notes:
+        return NothingFitsError(f"nothing fits {job.name}: {'; '.join(priced.notes)}")
     if not priced.offers:
         return NothingFitsError(f"nothing fits {job.name}: the catalogue has no offers as of {priced.as_of}")
+    # what the tenant did not ask for explains nothing, unless that is all there was
+    asked = [entry for entry in priced.rejected if entry.kind not in NOT_ASKED_FOR]
     grouped: dict[str, int] = {}
-    for entry in priced.rejected:
+    for entry in asked or priced.rejected:
         grouped[entry.reason] = grouped.get(entry.reason, 0) + entry.offers
     most = sorted(grouped.items(), key=lambda item: (-item[1], item[0]))[:3]
     why = "; ".join(f"{reason} ({offers:,} offers)" for reason, offers in most)

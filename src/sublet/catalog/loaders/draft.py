@@ -59,6 +59,7 @@ class Draft:
     accelerator_memory_gib: Texts = ""
     interconnect: Texts = ""
     url: Texts = ""
+    file: Texts = ""  # where the row comes from; "" is the sheet
     verified: Days | None = None
     until: Days = FOREVER
     flags: NDArray[np.int64] | int = 0
@@ -115,7 +116,7 @@ def spot_flags(on_demand: Sequence[str], spot: Sequence[str]) -> NDArray[np.int6
 @lru_cache(maxsize=1 << 16)
 def amount(cell: str) -> float:
     """A quantity, NaN where there is none; of a range ("20-26") the lower end, which is what can be relied on."""
-    found = re.match(r"\s*(\d+(?:\.\d+)?)", cell)
+    found = re.match(r"\s*(\d{1,9}(?:\.\d+)?)(?!\d)", cell)
     return float(found[1]) if found else float("nan")
 
 
@@ -184,7 +185,7 @@ def _meaning(raw: str, provider: str, shape: str, memory: str, interconnect: str
         raw,
         provider=rules.provider_id(provider) or None,
         shape=shape or None,
-        memory_gib=None if np.isnan(gib) else gib,
+        memory_gib=gib if gib > 0 else None,
         interconnect=interconnect or None,
     )
     stated = amount(count)
@@ -193,8 +194,11 @@ def _meaning(raw: str, provider: str, shape: str, memory: str, interconnect: str
         stated = hinted  # a TPU row counts slices, the name counts chips
     elif np.isnan(stated) and not count:
         stated = float(rules.accelerators_in(rules.provider_id(provider), shape) or (0 if shape else 1))
+    kind = means.kind
+    if kind == "slice" and stated >= 2 and stated == int(stated):
+        kind = "ambiguous"  # parts are rented one by one: of several the listed memory is wrong, not the accelerator
     names = (means.accelerator or "", "" if means.accelerator else "|".join(means.candidates))
-    return stated if not np.isnan(stated) else 0.0, means.share, means.kind, names
+    return stated if not np.isnan(stated) else 0.0, means.share, kind, names
 
 
 def _distinct(
@@ -242,7 +246,7 @@ def _table(
 
     count = np.array([meant[i][0] for i in picked], dtype=np.float64)
     least = number(draft.minimum)
-    least = np.where(np.isnan(least), count, least)
+    least = np.where(least >= 1, least, np.maximum(count, 1))
     first, last = day(draft.first), day(draft.last)
     table = OfferTable(
         {
@@ -258,7 +262,7 @@ def _table(
             "currency": constant("USD", size),
             "feed": constant(draft.feed, size),
             "scope": text(draft.scope),
-            "file": constant(draft.sheet.label, size),
+            "file": text(draft.file or draft.sheet.label),
             "url": text(draft.url),
         },
         {

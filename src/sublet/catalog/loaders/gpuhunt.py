@@ -20,7 +20,8 @@ FORM = "gpuhunt"
 
 def fits(sheet: Sheet) -> bool:
     """Items with a GPU count, or TPU prices by region."""
-    return sheet.has("instancename", "location", "price", "gpucount", "gpuname") or sheet.has("tpu", "region")
+    items = sheet.has("instancename", "location", "price", "gpucount", "gpuname")
+    return items or (sheet.has("tpu", "region") and any(key.startswith("ondemand") for key in sheet.keys))
 
 
 def load(sheet: Sheet, context: Context) -> Loaded:
@@ -71,7 +72,7 @@ def _items(sheet: Sheet, context: Context) -> Loaded:
 
 def _tpus(sheet: Sheet, context: Context) -> Loaded:
     on_demand = sheet.column(next(key for key in sheet.keys if key.startswith("ondemand")))
-    spot = sheet.column(next((key for key in sheet.keys if key.startswith("spot")), ""))
+    spot = sheet.column(next((key for key in sheet.keys if key.startswith("spot")), "spot"))
     name, region, place = sheet.column("tpu"), sheet.column("region"), sheet.column("location")
     drafts: list[tuple[Draft, Built]] = []
     for market, cells in (("on-demand", on_demand), ("spot", spot)):

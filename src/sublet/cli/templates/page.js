@@ -37,7 +37,7 @@
         row.setAttribute("aria-expanded", String(!detail.hidden));
       }
     };
-    const linked = location.hash && document.getElementById(location.hash.slice(1));
+    const linked = document.getElementById(location.hash.slice(1));
     if (linked?.matches("tr.quote")) toggle(linked);
     body.addEventListener("click", (event) => {
       const row = event.target.closest("tr.quote");
@@ -86,7 +86,7 @@
       tip.append(why);
     }
     tip.hidden = false;
-    const frame = chart.parentElement.getBoundingClientRect();
+    const frame = chart.closest(".chart").getBoundingClientRect();
     const at = point.getBoundingClientRect();
     const x = at.left - frame.left + at.width / 2;
     tip.style.left = `${Math.min(x + 14, frame.width - tip.offsetWidth - 4)}px`;
