@@ -108,7 +108,7 @@ def postgresql_binaries() -> Path:
     if (found := shutil.which("initdb")) is not None:
         places.append(Path(found).resolve().parent)
     if not places:
-        pytest.skip("PostgreSQL is not installed: initdb was not found")
+        pytest.skip("needs installed: initdb (package postgresql; `CI=true .ci/run` installs it)")
     return max(places, key=lambda path: [int(part) for part in path.parent.name.split(".") if part.isdigit()])
 
 
