@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sublet.broker.audit.tables import AuditRow
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
+from sublet.storage.clock import utc
 
 GENESIS = "0" * 64
 
@@ -44,11 +45,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Chain:
-    """What `verify` found: how many entries hold, and the first that does not."""
+    """What `verify` found: how many entries hold, and the first that does not.
+
+    `digest` is that of the last entry that holds: kept elsewhere, it proves later that nothing was cut off.
+    """
 
     entries: int
     broken_at: int | None
     sentence: str
+    digest: str
 
 
 def record(
@@ -73,21 +78,26 @@ def record(
     last = session.execute(select(AuditRow.number, AuditRow.digest).order_by(AuditRow.number.desc()).limit(1)).first()
     row = AuditRow(
         number=1 if last is None else last[0] + 1,
-        at=now,
+        at=utc(now),
         actor=actor.id,
         role=actor.role,
         organisation_id=organisation or actor.organisation,
         project_id=project or actor.project,
-        address=actor.address,
+        address=_text(actor.address)[:100],
         action=action,
         target=target,
         outcome=outcome,
-        reason=reason,
+        reason=_text(reason),
         details=json.dumps(details or {}, sort_keys=True, default=str),
     )
     row.digest = _digest(row, GENESIS if last is None else last[1])
     session.add(row)
     session.flush()
+
+
+def _text(words: str) -> str:
+    """Words as both databases can keep them: without NUL and halves of letters."""
+    return words.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _digest(row: AuditRow, before: str) -> str:
@@ -109,18 +119,27 @@ def _digest(row: AuditRow, before: str) -> str:
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
-def verify(session: Session) -> Chain:
-    """Walk the whole chain."""
+def verify(session: Session, *, known: tuple[int, str] | None = None) -> Chain:
+    """Walk the whole chain. `known`: the number and digest of an entry as it was seen before, to be found again.
+
+    The chain by itself cannot tell whether its newest entries are missing; a digest kept elsewhere can.
+    """
     before, expected = GENESIS, 1
     for row in session.scalars(select(AuditRow).order_by(AuditRow.number)).yield_per(1000):
         if row.number != expected:
             return Chain(
-                expected - 1, expected, f"entry {expected} is missing: entry {row.number} follows {expected - 1}"
+                expected - 1,
+                expected,
+                f"entry {expected} is missing: entry {row.number} follows {expected - 1}",
+                before,
             )
-        if row.digest != _digest(row, before):
-            return Chain(expected - 1, expected, f"entry {expected} ({row.action} of {row.target}) was changed")
+        forged = known is not None and known[0] == expected and known[1] != row.digest
+        if forged or row.digest != _digest(row, before):
+            return Chain(expected - 1, expected, f"entry {expected} ({row.action} of {row.target}) was changed", before)
         before, expected = row.digest, expected + 1
-    return Chain(expected - 1, None, f"{expected - 1} entries, unbroken")
+    if known is not None and known[0] >= expected:
+        return Chain(expected - 1, expected, f"entry {expected} is missing: there were {known[0]} entries", before)
+    return Chain(expected - 1, None, f"{expected - 1} entries, unbroken", before)
 
 
 def entries(

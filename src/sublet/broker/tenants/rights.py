@@ -49,22 +49,43 @@ RIGHTS: dict[str, tuple[str, ...]] = {
 }
 
 
+_NOUNS = {
+    "order.create": "quote",
+    "quote.create": "project",
+    "token.issue": "project",
+    "project.create": "organisation",
+    "person.create": "organisation",
+    "person.read": "organisation",
+    "audit.read": "project",
+    "usage.read": "project",
+    "cost.read": "project",
+}
+
+
+def hidden(action: str) -> NotFound:
+    """What is said of another tenant's thing: the very words for one that does not exist ("no such lease")."""
+    return NotFound(f"no such {_NOUNS.get(action, action.partition('.')[0])}")
+
+
 def permit(actor: Actor, action: str, *, organisation: str | None = None, project: str | None = None) -> None:
     """Let `actor` do `action` on what belongs to `organisation` (and `project`), or raise.
 
     NotFound where the thing is another tenant's or another project's; Forbidden where it is the actor's own and the
-    role or the token's scope does not reach. A KeyError means that the action is not in the table: a programming error.
+    role or the token's scope does not reach, and for what concerns the whole house where the actor is a tenant's. A
+    KeyError means that the action is not in the table: a programming error.
     """
     allowed = RIGHTS[action]
     if actor.role == "system":
         return
     if not actor.everywhere:
         if organisation is not None and organisation != actor.organisation:
-            raise NotFound("no such thing here")
+            raise hidden(action)
         if project is not None and actor.project is not None and project != actor.project:
-            raise NotFound("no such thing here")
+            raise hidden(action)
     if actor.role not in allowed or (actor.role == "operator" and actor.organisation is not None):
         raise Forbidden(f"{action} needs the role {' or '.join(allowed)}; this token has {actor.role}")
+    if allowed in (OPERATOR, HOUSE) and not actor.everywhere:
+        raise Forbidden(f"{action} is for the house; this token is a tenant's")
     if actor.scopes and action not in actor.scopes:
         raise Forbidden(f"this token is limited to {', '.join(actor.scopes)}; {action} is not among them")
 
@@ -79,6 +100,6 @@ def own(actor: Actor, organisation: str | None) -> str:
             raise NotFound("name the organisation: this token belongs to none")
         return organisation
     if organisation is not None and organisation != actor.organisation:
-        raise NotFound("no such thing here")
+        raise NotFound("no such organisation")
     assert actor.organisation is not None, "only the house has no organisation"
     return actor.organisation

@@ -9,18 +9,23 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sublet.broker.audit.log import record
-from sublet.broker.errors import Conflict, Invalid, NotFound
+from sublet.broker.errors import Conflict, Forbidden, Invalid, NotFound
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.tables import OrganisationRow, PersonRow, ProjectRow
 from sublet.broker.tenants.values import ROLES, Actor, Organisation, Person, Project
 from sublet.storage import ids
 from sublet.units import Money
 
+TIERS = 9  # of priority: 0 is served first
 
-def _named(name: str, what: str) -> str:
+
+def named(name: str, what: str) -> str:
+    """A name without spaces around it; Invalid where it is empty, too long, or holds what cannot be printed."""
     plain = name.strip()
     if not plain or len(plain) > 200:
         raise Invalid(f"the {what}'s name has {len(plain)} letters: 1 to 200 are wanted")
+    if not plain.isprintable():
+        raise Invalid(f"the {what}'s name is {plain!r}: letters that can be printed are wanted, on one line")
     return plain
 
 
@@ -31,8 +36,10 @@ def create_organisation(
     permit(actor, "organisation.create")
     if kind not in ("tenant", "operator"):
         raise Invalid(f"kind is {kind!r}: it is tenant or operator")
+    if not 0 <= tier <= TIERS:
+        raise Invalid(f"tier is {tier}: 0 (served first) to {TIERS}")
     row = OrganisationRow(
-        id=ids.new("org", now), name=_named(name, "organisation"), kind=kind, tier=tier, created_at=now
+        id=ids.new("org", now), name=named(name, "organisation"), kind=kind, tier=tier, created_at=now
     )
     _insert(session, row, f"an organisation is called {row.name!r} already")
     record(session, actor=actor, action="organisation.create", target=row.id, outcome="done", reason=row.name, now=now)
@@ -69,13 +76,14 @@ def create_project(
 ) -> Project:
     """A new project. Raises Conflict where the organisation has one of that name, Invalid for a budget below zero."""
     permit(actor, "project.create", organisation=organisation)
+    _refuse_bound(actor)
     if session.get(OrganisationRow, organisation) is None:
         raise NotFound("no such organisation")
     _check_budget(budget)
     row = ProjectRow(
         id=ids.new("prj", now),
         organisation_id=organisation,
-        name=_named(name, "project"),
+        name=named(name, "project"),
         budget=budget.amount if budget else None,
         budget_currency=budget.currency if budget else None,
         needs_approval=needs_approval,
@@ -139,16 +147,19 @@ def create_person(
 ) -> Person:
     """Somebody with a role; people of the house have no organisation."""
     permit(actor, "person.create", organisation=organisation)
+    _refuse_bound(actor)
     if organisation is None:
         permit(actor, "organisation.create")
+    elif session.get(OrganisationRow, organisation) is None:
+        raise NotFound("no such organisation")
     if role not in ROLES or (role == "operator") != (organisation is None and role != "auditor"):
         raise Invalid(f"role is {role!r}: operator for the house, else one of {', '.join(ROLES[1:])}")
-    if "@" not in email or len(email) > 320:
+    if "@" not in email or len(email) > 320 or not email.isprintable():
         raise Invalid(f"email is {email!r}: an address with an @ is wanted")
     row = PersonRow(
         id=ids.new("usr", now),
         organisation_id=organisation,
-        name=_named(name, "person"),
+        name=named(name, "person"),
         email=email,
         role=role,
         created_at=now,
@@ -162,8 +173,8 @@ def create_person(
 def people(session: Session, *, organisation: str | None, actor: Actor) -> tuple[Person, ...]:
     """The people of an organisation, oldest first; those of the house with None."""
     permit(actor, "person.read", organisation=organisation)
-    if organisation is None and not actor.everywhere and actor.role != "system":
-        raise NotFound("no such thing here")
+    if organisation is None and not actor.everywhere:
+        raise NotFound("no such organisation")
     query = select(PersonRow).where(PersonRow.organisation_id == organisation).order_by(PersonRow.id)
     return tuple(
         Person(row.id, row.organisation_id, row.name, row.email, row.role, row.created_at)
@@ -171,9 +182,15 @@ def people(session: Session, *, organisation: str | None, actor: Actor) -> tuple
     )
 
 
+def _refuse_bound(actor: Actor) -> None:
+    """A token of one project makes nothing for the whole organisation."""
+    if actor.project is not None:
+        raise Forbidden("this token is bound to one project: a token of the whole organisation is wanted")
+
+
 def _check_budget(budget: Money | None) -> None:
-    if budget is not None and budget.amount < 0:
-        raise Invalid(f"the budget is {budget.amount} {budget.currency}: it is zero or more")
+    if budget is not None and (budget.amount < 0 or budget.amount.adjusted() > 12):
+        raise Invalid(f"the budget is {budget.amount} {budget.currency}: zero or more, below 1E+13")
 
 
 def _project_row(session: Session, id_: str) -> ProjectRow:

@@ -14,9 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sublet.broker.audit.log import record
-from sublet.broker.errors import Invalid, NotFound, Unauthenticated
+from sublet.broker.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from sublet.broker.tenants.rights import RIGHTS, permit
-from sublet.broker.tenants.tables import ProjectRow, TokenRow
+from sublet.broker.tenants.service import named
+from sublet.broker.tenants.tables import PersonRow, ProjectRow, TokenRow
 from sublet.broker.tenants.values import ROLES, Actor, Token
 from sublet.storage import ids
 
@@ -52,10 +53,14 @@ def issue_token(
     unknown = [scope for scope in scopes if scope not in RIGHTS]
     if unknown:
         raise Invalid(f"scope {unknown[0]!r} is no action: it is one of {', '.join(sorted(RIGHTS))}")
+    if expires_at is not None and expires_at.tzinfo is None:
+        raise Invalid(f"expires_at is {expires_at.isoformat()}, without a timezone: a moment in UTC is wanted")
     if expires_at is not None and expires_at <= now:
         raise Invalid(f"expires_at is {expires_at.isoformat()}, which is over")
     if role == "operator" and organisation is not None:
         raise Invalid("an operator's token belongs to no organisation")
+    if organisation is None and role not in ("operator", "auditor"):
+        raise Invalid(f"role is {role!r}: a token of the house is operator or auditor")
     if organisation is None and actor.role != "system":
         permit(actor, "organisation.create")
     if project is not None:
@@ -64,6 +69,13 @@ def issue_token(
             raise NotFound("no such project")
     if actor.project is not None and project != actor.project:
         raise NotFound("no such project")
+    if actor.scopes and not (scopes and set(scopes) <= set(actor.scopes)):
+        raise Forbidden(f"this token is limited to {', '.join(actor.scopes)} and hands out no more than that")
+    if person is not None:
+        holder = session.get(PersonRow, person)
+        if holder is None or holder.organisation_id != organisation:
+            raise NotFound("no such person")
+    name = named(name, "token")
     secret = "sublet_" + secrets.token_hex(25)
     stored = TokenRow(
         id=ids.new("tok", now),
@@ -109,7 +121,8 @@ def revoke_token(session: Session, token: str, *, actor: Actor, now: datetime) -
     if row is None:
         raise NotFound("no such token")
     permit(actor, "token.revoke", organisation=row.organisation_id, project=row.project_id)
-    if row.organisation_id is None and not actor.everywhere and actor.role != "system":
+    house = row.organisation_id is None and not actor.everywhere
+    if house or (actor.project is not None and row.project_id != actor.project):
         raise NotFound("no such token")
     if row.revoked_at is None:
         row.revoked_at = now
@@ -120,8 +133,8 @@ def revoke_token(session: Session, token: str, *, actor: Actor, now: datetime) -
 def tokens(session: Session, *, organisation: str | None, actor: Actor) -> tuple[Token, ...]:
     """The tokens of an organisation, oldest first; those of the house with None."""
     permit(actor, "token.read", organisation=organisation)
-    if organisation is None and not actor.everywhere and actor.role != "system":
-        raise NotFound("no such thing here")
+    if organisation is None and not actor.everywhere:
+        raise NotFound("no such organisation")
     query = select(TokenRow).where(TokenRow.organisation_id == organisation).order_by(TokenRow.id)
     if actor.project is not None:
         query = query.where(TokenRow.project_id == actor.project)
