@@ -32,7 +32,7 @@ def made(source: str) -> str:
 def _ruff(text: str) -> str:
     """As the house writes it: imports in order, lines of the house's length."""
     target = str(FOLDER / "async_client.py")
-    for order in (["check", "--fix", "--quiet"], ["format", "--quiet"]):
+    for order in (["check", "--fix", "--quiet", "--exit-zero"], ["format", "--quiet"]):
         ruff = [sys.executable, "-m", "ruff", *order, "--stdin-filename", target, "-"]
         text = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
     return text

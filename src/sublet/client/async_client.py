@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from sublet.client import values as v
-from sublet.client.core import Call, AsyncCore
+from sublet.client.core import AsyncCore, Call
 from sublet.client.errors import ClientError
 from sublet.units import Money
 
