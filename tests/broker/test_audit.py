@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from datetime import timedelta, timezone
 
 import pytest
@@ -15,6 +17,7 @@ from money_kit import HOUSE_AUDITOR, OPERATOR, ZERO, at
 from sublet.broker.audit import log as audit
 from sublet.broker.errors import Forbidden, NotFound
 from sublet.broker.tenants.values import SYSTEM, Actor
+from sublet.storage.engine import Database
 
 ADMIN = Actor("user", "usr_a", "org_a", None, "admin", "192.0.2.7")
 
@@ -93,8 +96,6 @@ def forced(database, statement):
     ],
 )  # fmt: skip
 def test_what_was_forced_is_found(sqlite_database, statement, broken_at, words):
-    import re
-
     with sqlite_database.transaction() as session:
         for hour in range(5):
             record(session, hour, project="prj_a")
@@ -172,10 +173,6 @@ def test_whatever_words_come_the_chain_holds(words_database, reason, address, de
 
 @pytest.fixture(scope="module")
 def words_database(tmp_path_factory, sqlite_template):
-    import shutil
-
-    from sublet.storage.engine import Database
-
     home = tmp_path_factory.mktemp("words")
     shutil.copy(sqlite_template, home / "sublet.db")
     database = Database.open(home)

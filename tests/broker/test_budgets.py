@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from decimal import Decimal
 
 import pytest
@@ -17,6 +18,7 @@ from sublet.broker.billing.budgets import Commitment, Pending
 from sublet.broker.errors import Invalid, NotFound, Refused
 from sublet.broker.tenants import service as tenants
 from sublet.broker.tenants.values import SYSTEM
+from sublet.storage.engine import Database
 from sublet.units import Money
 
 
@@ -148,10 +150,6 @@ def test_a_budget_below_zero_is_refused(sqlite_database):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, sqlite_template):
-    import shutil
-
-    from sublet.storage.engine import Database
-
     home = tmp_path_factory.mktemp("budgets")
     shutil.copy(sqlite_template, home / "sublet.db")
     database = Database.open(home)

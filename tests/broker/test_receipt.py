@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from money_kit import HOUSE_AUDITOR, OPERATOR, ZERO, at, lease, node_cost, quote, serve, tenant, usd
 from sublet.broker.audit import log as audit
 from sublet.broker.billing import accounts, charges, currency, ledger, prices, receipts, reports, terms
-from sublet.broker.billing.receipt import Measured
+from sublet.broker.billing.receipt import Measured, Receipt
 from sublet.broker.errors import Conflict, Invalid, NotFound
 from sublet.broker.metering import service as metering
 from sublet.broker.tenants.values import SYSTEM
@@ -195,7 +195,7 @@ def test_a_lease_that_runs_has_no_receipt(sqlite_database):
 def test_who_reads_which_receipts(sqlite_database):
     with sqlite_database.transaction() as session:
         mine, theirs = tenant(session), tenant(session)
-        made: list[receipts.Receipt] = []
+        made: list[Receipt] = []
         for one in (mine, mine, theirs):
             held = ended(lease(one, quote(session, one)), 4)
             serve(session, held, 0, 4)

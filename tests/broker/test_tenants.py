@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
 from money_kit import OPERATOR, ZERO, at, tenant, usd
@@ -155,4 +153,4 @@ def test_people_of_a_tenant_and_of_the_house(database):
 def test_a_budget_is_kept_to_the_last_digit(database):
     with database.transaction() as session:
         owner = tenant(session, budget=usd("0.100000000001"))
-        assert tenants.project(session, owner.project, actor=SYSTEM).budget.amount == Decimal("0.100000000001")
+        assert tenants.project(session, owner.project, actor=SYSTEM).budget == usd("0.100000000001")

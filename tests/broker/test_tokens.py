@@ -176,7 +176,7 @@ def test_tokens_are_seen_and_ended_by_their_own(database):
             (other.admin, replace(whole, id="tok_none")),
         ]
         for actor, token in refused:
-            with pytest.raises(NotFound, match="^no such token$"):
+            with pytest.raises(NotFound, match=r"^no such token$"):
                 tokens.revoke_token(session, token.id, actor=actor, now=ZERO)
         with pytest.raises(Forbidden):
             tokens.revoke_token(session, whole.id, actor=owner.member, now=ZERO)

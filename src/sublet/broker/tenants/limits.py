@@ -54,7 +54,7 @@ class Keeper:
     """The buckets of one rule, by key (a token's id, an address). Threads share it."""
 
     def __init__(self, rule: Rule, seconds: Callable[[], float], *, what: str = "token", most: int = 100_000) -> None:
-        """`seconds`: a clock that runs, such as time.monotonic; `most`: keys remembered, the longest unused go first."""
+        """`seconds`: a clock that runs, such as time.monotonic; of more keys than `most` the longest unused go."""
         self.rule, self.what = rule, what
         self._seconds, self._most = seconds, most
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
