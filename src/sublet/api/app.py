@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,9 @@ from sublet.api.house import House
 from sublet.api.problems import Problem
 from sublet.api.routes import events, health, leases, money, orders, records, runs, supply, tenants
 from sublet.api.ticker import Ticker
+from sublet.broker.errors import Unauthenticated
 from sublet.broker.tenants import tokens
+from sublet.broker.tenants.limits import Keeper, Rule
 from sublet.broker.tenants.values import Actor
 
 DESCRIPTION = """
@@ -53,7 +56,7 @@ def create_app(house: House) -> FastAPI:
     app.add_middleware(
         Gate,
         authenticate=_authenticator(house),
-        admit=lambda actor: None,
+        admit=_admission(house),
         metrics=house.metrics,
         settings=house.settings,
     )
@@ -73,14 +76,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             ticker.stop()
 
 
+def _admission(house: House) -> Any:
+    """What a token may ask for in a stretch of time."""
+    settings = house.settings
+    keeper = Keeper(Rule(settings.requests_per_s, settings.burst), time.monotonic)
+    return lambda actor: keeper.admit(actor.id)
+
+
 def _authenticator(house: House) -> Any:
-    """Who holds a secret. The moment of use is written down at most once a minute, apart from reading it."""
+    """Who holds a secret; who guesses is slowed down. The moment of use is written at most once a minute."""
+
+    settings = house.settings
+    lookups = Keeper(Rule(settings.unknown_per_s, settings.unknown_burst), time.monotonic, what="address")
 
     def authenticate(secret: str, address: str) -> Actor:
-        with house.database.reading() as session:
-            actor = tokens.authenticate(session, secret, address=address, now=house.clock.now())
-            touched = bool(session.dirty)
-            session.expunge_all()
+        try:
+            with house.database.reading() as session:
+                actor = tokens.authenticate(session, secret, address=address, now=house.clock.now())
+                touched = bool(session.dirty)
+                session.expunge_all()
+        except Unauthenticated:
+            lookups.admit(address)
+            raise
         if touched:
             house.database.run(
                 lambda session: tokens.authenticate(session, secret, address=address, now=house.clock.now())

@@ -11,6 +11,14 @@ class Settings:
 
     body_bytes: int = 1_048_576
     """Largest request body; a longer one is 413 before it is read."""
+    requests_per_s: float = 100.0
+    """What one token may ask for, on average; every process grants as much."""
+    burst: float = 400.0
+    """What one token may ask for at once."""
+    unknown_per_s: float = 5.0
+    """Unknown tokens that one address may show, on average: who guesses, guesses slowly."""
+    unknown_burst: float = 50.0
+    """Unknown tokens that one address may show at once."""
     actor_s: float = 1.0
     """For how long a checked token is believed without asking the database again."""
     tick_s: float = 1.0

@@ -24,6 +24,7 @@ from sublet.broker.leases.policy import Policy
 from sublet.broker.leases.values import Lease
 from sublet.broker.orders import service as orders
 from sublet.broker.orders.values import Order
+from sublet.broker.runs import service as runs
 from sublet.broker.tenants.values import SYSTEM, Actor
 from sublet.providers.protocol import Provider
 from sublet.qualification.certificate import Signer
@@ -57,7 +58,8 @@ def settle(session: Session, lease_id: str, now: datetime) -> None:
     """Charge what is metered, apply the terms, write the receipt, close the lease's account."""
     lease = store.lease_of(session, lease_id)
     booked = leases.booked_until(session, lease_id)
-    receipts.issue(session, lease, outcome=lease.state.value, booked_until=booked, now=now)
+    measured = runs.measured(session, lease)
+    receipts.issue(session, lease, outcome=lease.state.value, booked_until=booked, measured=measured, now=now)
 
 
 def watch_budgets(session: Session, now: datetime) -> None:

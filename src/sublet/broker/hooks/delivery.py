@@ -64,11 +64,14 @@ def _attempt(calls: Sequence[Call], clock: Clock, send: Send) -> list[Outcome]:
 
 def sender(*, private: bool = False, client: httpx.Client | None = None) -> Send:
     """A `Send` over HTTP; `private` lets it reach addresses that are not public."""
-    import httpx
-
-    http = client or httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+    kept: list[httpx.Client] = [client] if client else []
 
     def send(call: Call, at: datetime) -> Outcome:
+        import httpx  # a tenth of a second, for brokers that call somebody
+
+        if not kept:
+            kept.append(httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False))
+        http = kept[0]
         headers = {
             "content-type": "application/json",
             "user-agent": "Sublet-Webhooks/1",

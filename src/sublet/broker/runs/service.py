@@ -19,10 +19,11 @@ from sublet.broker.errors import Conflict, Invalid, NotFound
 from sublet.broker.leases import service as leases
 from sublet.broker.leases.states import SERVING
 from sublet.broker.leases.values import Lease, Member, SlotState
+from sublet.broker.orders import quotes
 from sublet.broker.runs.tables import RunRow
 from sublet.broker.runs.values import Run
 from sublet.broker.tenants.rights import permit
-from sublet.broker.tenants.values import Actor
+from sublet.broker.tenants.values import SYSTEM, Actor
 from sublet.providers.protocol import Process, Provider, ProviderUnavailable, UnknownRef
 from sublet.storage import ids
 
@@ -138,11 +139,12 @@ def open_runs(session: Session, lease_id: str | None = None) -> tuple[Run, ...]:
     return tuple(_run(row) for row in session.scalars(query))
 
 
-def measured(session: Session, lease: Lease, tokens: float | None) -> Measured | None:
+def measured(session: Session, lease: Lease) -> Measured | None:
     """What the lease's job did: the longest command that succeeded, by its own start and end; None where none did.
 
-    `tokens`: what the quote's job trains; the rate follows from it.
+    The quote says how many tokens the job trains; the rate follows from it.
     """
+    tokens = quotes.quote(session, lease.quote_id, actor=SYSTEM).estimate.get("tokens")
     query = select(RunRow).where(RunRow.lease_id == lease.id, RunRow.status == 0, RunRow.ended_at.is_not(None))
     seconds = [value for value in (_run(row).seconds for row in session.scalars(query)) if value]
     if not seconds:
@@ -150,8 +152,8 @@ def measured(session: Session, lease: Lease, tokens: float | None) -> Measured |
     longest = max(seconds)
     return Measured(
         run_s=longest,
-        tokens=tokens,
-        tokens_per_s=tokens / longest if tokens else None,
+        tokens=float(tokens) if tokens else None,
+        tokens_per_s=float(tokens) / longest if tokens else None,
         source="start and end of the longest command that succeeded",
     )
 
