@@ -14,6 +14,13 @@ down_revision = None
 # What each database refuses by itself.
 GUARDS = {
     "sqlite": (
+        "CREATE TRIGGER audit_log_never_change BEFORE UPDATE ON audit_log FOR EACH ROW\n"
+        "BEGIN SELECT RAISE(ABORT, 'audit_log: rows are added, never changed or removed'); END",
+        "CREATE TRIGGER audit_log_never_go BEFORE DELETE ON audit_log FOR EACH ROW\n"
+        "BEGIN SELECT RAISE(ABORT, 'audit_log: rows are added, never changed or removed'); END",
+        "CREATE TRIGGER audit_log_never_replace BEFORE INSERT ON audit_log FOR EACH ROW\n"
+        "WHEN EXISTS (SELECT 1 FROM audit_log AS kept WHERE kept.number = NEW.number)\n"
+        "BEGIN SELECT RAISE(ABORT, 'audit_log: rows are added, never changed or removed'); END",
         "CREATE TRIGGER budget_warnings_never_change BEFORE UPDATE ON budget_warnings FOR EACH ROW\n"
         "BEGIN SELECT RAISE(ABORT, 'budget_warnings: rows are added, never changed or removed'); END",
         "CREATE TRIGGER budget_warnings_never_go BEFORE DELETE ON budget_warnings FOR EACH ROW\n"
@@ -144,6 +151,13 @@ GUARDS = {
         "BEGIN SELECT RAISE(ABORT, 'quotes: rows are added, never changed or removed'); END",
     ),
     "postgresql": (
+        "CREATE FUNCTION audit_log_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$\n"
+        "BEGIN RAISE EXCEPTION 'audit_log: rows are added, never changed or removed' USING ERRCODE = "
+        "'restrict_violation'; END $$",
+        "CREATE TRIGGER audit_log_only_grows BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW "
+        "EXECUTE FUNCTION audit_log_only_grows()",
+        "CREATE TRIGGER audit_log_never_emptied BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT "
+        "EXECUTE FUNCTION audit_log_only_grows()",
         "CREATE FUNCTION budget_warnings_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$\n"
         "BEGIN RAISE EXCEPTION 'budget_warnings: rows are added, never changed or removed' USING "
         "ERRCODE = 'restrict_violation'; END $$",
