@@ -177,6 +177,9 @@ def test_what_is_agreed_anew_takes_the_place_of_what_was_to_come(sqlite_database
             (at(0), usd(3)),
             (at(2), usd(4)),
         ]
+        assert prices.before(session, held, at(2)) == usd(3)
+        assert prices.before(session, held, at(9)) == usd(4)
+        assert prices.before(session, held, at(0)) == usd(3)
 
 
 # --- the running cost ------------------------------------------------------------------------------------------------

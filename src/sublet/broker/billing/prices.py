@@ -58,6 +58,12 @@ def schedule(session: Session, lease: Billed) -> tuple[Rate, ...]:
     return tuple(rates)
 
 
+def before(session: Session, lease: Billed, moment: datetime) -> Money:
+    """The price of the last instant before `moment`: what time that is added there costs if nothing else is agreed."""
+    held = schedule(session, lease)
+    return next((rate.price for rate in reversed(held) if rate.starts_at < moment), held[0].price)
+
+
 def agree(
     session: Session,
     lease: Billed,
@@ -71,9 +77,9 @@ def agree(
 
     Raises Invalid for another currency, a price below zero, or a start that is over.
     """
-    before = lease.price_per_accelerator_hour
-    if price_per_accelerator_hour.currency != before.currency or price_per_accelerator_hour.amount < 0:
-        raise Invalid(f"the price is {price_per_accelerator_hour}: zero or more, in {before.currency} as before")
+    currency = lease.price_per_accelerator_hour.currency
+    if price_per_accelerator_hour.currency != currency or price_per_accelerator_hour.amount < 0:
+        raise Invalid(f"the price is {price_per_accelerator_hour}: zero or more, in {currency} as before")
     known = schedule(session, lease)
     if known[-1].starts_at <= starts_at and known[-1].price == price_per_accelerator_hour:
         return

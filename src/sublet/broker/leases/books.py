@@ -106,5 +106,5 @@ def organisation_of(session: Session, lease_id: str) -> tuple[str, str]:
     """Whose lease it is: organisation, project."""
     row = session.execute(select(LeaseRow.organisation_id, LeaseRow.project_id).where(LeaseRow.id == lease_id)).first()
     if row is None:
-        raise NotFound(f"there is no lease {lease_id}")
+        raise NotFound("no such lease")
     return row.organisation_id, row.project_id

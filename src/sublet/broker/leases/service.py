@@ -236,15 +236,14 @@ def extend(
     if not bookings.extend(session, holder=lease_id, until=until, now=now):
         raise Conflict(f"the nodes of {lease_id} are promised to another, or go back, before {until.isoformat()}")
     store.changed(session, facts, ends_at=until, next_at=now)
-    if price != _price(session, lease, None, now):
-        prices.agree(
-            session,
-            lease,
-            price_per_accelerator_hour=price,
-            starts_at=lease.ends_at,
-            quote=quote.id if quote else None,
-            now=now,
-        )
+    prices.agree(
+        session,
+        lease,
+        price_per_accelerator_hour=price,
+        starts_at=lease.ends_at,
+        quote=quote.id if quote else None,
+        now=now,
+    )
     _record(session, lease, "extend", idempotency_key, until, quote, price, actor, now)
     history.event(
         session,
@@ -352,7 +351,7 @@ def _refuse_late(lease: Lease, now: datetime) -> None:
 
 def _price(session: Session, lease: Lease, quote: Quoted | None, now: datetime) -> Money:
     if quote is None:
-        return prices.schedule(session, lease)[-1].price
+        return prices.before(session, lease, lease.ends_at)
     if quote.expires_at <= now:
         raise Expired(f"quote {quote.id} expired at {quote.expires_at.isoformat()}: ask for a new one")
     if (quote.accelerator, quote.shape) != (lease.accelerator, lease.shape):

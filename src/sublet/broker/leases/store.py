@@ -33,7 +33,7 @@ def row_of(session: Session, lease_id: str) -> Any:
     """The lease's row; NotFound."""
     row = session.execute(select(*_L).where(_L.id == lease_id)).first()
     if row is None:
-        raise NotFound(f"there is no lease {lease_id}")
+        raise NotFound("no such lease")
     return row
 
 
