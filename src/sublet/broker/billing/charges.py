@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from sublet.broker.billing import accounts, ledger, prices, rating
@@ -36,6 +36,7 @@ NodeCost = Callable[[Session, str], Money]
 
 PRICE, COST = "price", "cost"
 _NO_UNITS = Decimal(0)
+_CHARGES = cast(Table, ChargeRow.__table__)
 
 
 def accrue(
@@ -355,4 +356,4 @@ def _write(
         for draft in drafts
     ]
     if rows:
-        session.execute(insert(ChargeRow), rows)
+        session.execute(insert(_CHARGES), rows)

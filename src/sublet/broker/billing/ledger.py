@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Session
 
@@ -36,8 +36,8 @@ LARGEST = 13
 
 Line = tuple[str, Money]
 
-_ENTRY = EntryRow.__table__.c
-_TRANSACTION = TransactionRow.__table__.c
+_ENTRIES, _TRANSACTIONS = cast(Table, EntryRow.__table__), cast(Table, TransactionRow.__table__)
+_ENTRY, _TRANSACTION = _ENTRIES.c, _TRANSACTIONS.c
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def post(
         return before
     new = Transaction(ids.new("txn", now), now, kind, reference, organisation, project, lease, sentence, wanted)
     session.execute(
-        insert(EntryRow),
+        insert(_ENTRIES),
         [
             {
                 "transaction_id": new.id,
@@ -112,7 +112,7 @@ def post(
         ],
     )
     session.execute(  # after its entries: this row seals them
-        insert(TransactionRow),
+        insert(_TRANSACTIONS),
         {
             "id": new.id,
             "at": now,
@@ -256,10 +256,10 @@ def _read(session: Session, wanted: Sequence[str]) -> list[Transaction]:
     if not wanted:
         return []
     lines: dict[str, list[Line]] = defaultdict(list)
-    query = select(EntryRow.__table__).where(_ENTRY.transaction_id.in_(wanted)).order_by(_ENTRY.number)
+    query = select(*_ENTRY).where(_ENTRY.transaction_id.in_(wanted)).order_by(_ENTRY.number)
     for entry in session.execute(query):
         lines[entry.transaction_id].append((entry.account, Money(entry.amount, entry.currency)))
-    rows = session.execute(select(TransactionRow.__table__).where(_TRANSACTION.id.in_(wanted)))
+    rows = session.execute(select(*_TRANSACTION).where(_TRANSACTION.id.in_(wanted)))
     found = {row.id: _transaction(row, lines[row.id]) for row in rows}
     return [found[id_] for id_ in wanted if id_ in found]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, bindparam, func, insert, select
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,15 @@ from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
 from sublet.storage import ids
 
-_COLUMNS = UsageRow.__table__.c
+_TABLE = cast(Table, UsageRow.__table__)
+_COLUMNS = _TABLE.c
+
+# The engine meters every node of every lease each minute: these are built once.
+_INSERT = insert(_TABLE)
+_TOUCHING = select(*_COLUMNS).where(
+    _COLUMNS.node_id == bindparam("node"), _COLUMNS.ends_at > bindparam("start"), _COLUMNS.starts_at < bindparam("end")
+)
+_LAST = select(func.max(_COLUMNS.number)).where(_COLUMNS.lease_id == bindparam("lease"))
 
 
 def meter(
@@ -55,7 +63,7 @@ def meter(
     if billable == bool(reason):
         raise Invalid(f"usage of {node_id} is {'' if billable else 'not '}billable and its reason is {reason!r}")
     wanted = (lease.id, start, end, kind)
-    for row in _touching(session, node_id, start, end):
+    for row in session.execute(_TOUCHING, {"node": node_id, "start": start, "end": end}).all():
         if (row.lease_id, row.starts_at, row.ends_at, row.kind) == wanted:
             return _usage(row)
         if row.lease_id == lease.id or (row.billable and billable):
@@ -63,7 +71,7 @@ def meter(
                 f"{node_id} is metered for {row.lease_id} from {row.starts_at.isoformat()} until"
                 f" {row.ends_at.isoformat()}: {start.isoformat()} until {end.isoformat()} overlaps it"
             )
-    last = session.scalar(select(func.max(_COLUMNS.number)).where(_COLUMNS.lease_id == lease.id))
+    last = session.scalar(_LAST, {"lease": lease.id})
     values = {
         "id": ids.new("use", now),
         "lease_id": lease.id,
@@ -82,13 +90,13 @@ def meter(
         "source": source,
         "recorded_at": now,
     }
-    session.execute(insert(UsageRow), values)
+    session.execute(_INSERT, values)
     return _usage_of(values)
 
 
 def records(session: Session, lease_id: str, *, after: int = 0) -> tuple[Usage, ...]:
     """The lease's records with a number above `after`, in the order they were written. For rooms, not for tenants."""
-    query = select(UsageRow.__table__).where(_COLUMNS.lease_id == lease_id, _COLUMNS.number > after)
+    query = select(*_COLUMNS).where(_COLUMNS.lease_id == lease_id, _COLUMNS.number > after)
     return tuple(_usage(row) for row in session.execute(query.order_by(_COLUMNS.number)))
 
 
@@ -178,11 +186,6 @@ def differences(session: Session, lease_id: str | None = None) -> tuple[Differen
     )
 
 
-def _touching(session: Session, node_id: str, start: datetime, end: datetime) -> Sequence[Row[Any]]:
-    where = (_COLUMNS.node_id == node_id, _COLUMNS.ends_at > start, _COLUMNS.starts_at < end)
-    return session.execute(select(UsageRow.__table__).where(*where)).all()
-
-
 def _filtered(
     actor: Actor,
     organisation: str | None,
@@ -193,7 +196,7 @@ def _filtered(
     until: datetime | None,
 ) -> Any:
     permit(actor, "usage.read", organisation=organisation, project=project)
-    query = select(UsageRow.__table__)
+    query = select(*_COLUMNS)
     if not actor.everywhere:
         query = query.where(_COLUMNS.organisation_id == actor.organisation)
         if actor.project is not None:
