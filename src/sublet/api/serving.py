@@ -5,8 +5,10 @@ Invariant: what a worker needs to open its house is in its environment, so that 
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+from dataclasses import asdict
 from pathlib import Path
 
 import uvicorn
@@ -14,10 +16,11 @@ from fastapi import FastAPI
 
 from sublet.api.app import create_app
 from sublet.api.embedded import open_house
+from sublet.api.house import House
 from sublet.api.logs import configure
 from sublet.api.settings import Settings
 
-_HOME, _DATABASE, _PRIVATE = "SUBLET_SERVE_HOME", "SUBLET_SERVE_DATABASE", "SUBLET_SERVE_PRIVATE_HOOKS"
+_HOME, _DATABASE, _SETTINGS = "SUBLET_SERVE_HOME", "SUBLET_SERVE_DATABASE", "SUBLET_SERVE_SETTINGS"
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -34,34 +37,40 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(listening: socket.socket, home: Path, *, database: str | None, workers: int, private_hooks: bool) -> None:
-    """Serve until interrupted."""
+def serve(
+    listening: socket.socket, home: Path, house: House, *, database: str | None, workers: int, settings: Settings
+) -> None:
+    """Serve until interrupted: `house` in this process, or `workers` processes that each open their own."""
+    configure()
+    if workers == 1:
+        uvicorn.Server(_config(create_app(house))).run(sockets=[listening])
+        return
+    house.database.close()
     os.environ[_HOME] = str(home)
     os.environ[_DATABASE] = database or ""
-    os.environ[_PRIVATE] = "1" if private_hooks else ""
-    config = uvicorn.Config(
-        "sublet.api.serving:make",
-        factory=True,
+    os.environ[_SETTINGS] = json.dumps(asdict(settings))
+    from uvicorn.supervisors import Multiprocess
+
+    Multiprocess(_config("sublet.api.serving:make", workers), sockets=[listening]).run()
+
+
+def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
         workers=workers,
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
         timeout_graceful_shutdown=10,
         lifespan="on",
         ws="none",
     )
-    if workers == 1:
-        uvicorn.Server(config).run(sockets=[listening])
-    else:
-        from uvicorn.supervisors import Multiprocess
-
-        Multiprocess(config, sockets=[listening]).run()
 
 
 def make() -> FastAPI:
-    """The application of one worker, from its environment."""
+    """The application of one of several workers, from its environment."""
     configure()
-    settings = Settings(private_hooks=bool(os.environ[_PRIVATE]))
+    settings = Settings(**json.loads(os.environ[_SETTINGS]))
     house, _ = open_house(Path(os.environ[_HOME]), database=os.environ[_DATABASE] or None, settings=settings)
     return create_app(house)
