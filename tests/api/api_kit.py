@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,11 +17,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sublet.api.app import create_app
 from sublet.api.house import House
 from sublet.api.settings import Settings
+from sublet.broker import compose
+from sublet.broker.billing import prices
 from sublet.broker.hooks.values import Call, Outcome
 from sublet.broker.tenants import service as tenants
 from sublet.broker.tenants import tokens
 from sublet.broker.tenants.values import SYSTEM
 from sublet.client.asgi import AppTransport
+from sublet.providers.simulated import SimulatedProvider
+from sublet.providers.simulated_fleet import Fleet, FleetShape
+from sublet.qualification import rehearsal
 from sublet.qualification.certificate import Signer
 from sublet.storage.clock import VirtualClock
 from sublet.units import Money
@@ -58,6 +64,21 @@ class World:
 
     def delete(self, path: str, who: str | None = "admin", **options: Any) -> httpx.Response:
         return self.send("DELETE", path, who, **options)
+
+    def ok(self, answer: httpx.Response) -> Any:
+        """The document of an answer that must be a good one."""
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def settle(self, state: str, seconds: float = 2.0) -> Any:
+        """Let the engine work until the lease is in `state`."""
+        for _ in range(60):
+            self.house.engine.tick()
+            lease = self.ok(self.get(f"/v1/leases/{self.ids['lease']}"))
+            if lease["state"] == state:
+                return lease
+            self.clock.advance(seconds)
+        raise AssertionError(f"the lease is {lease['state']}: {lease['reason']}")
 
 
 def make_world(database: Any, clock: VirtualClock, settings: Settings | None = None, **options: Any) -> World:
@@ -110,3 +131,54 @@ def make_world(database: Any, clock: VirtualClock, settings: Settings | None = N
 def key() -> dict[str, str]:
     """A fresh idempotency key."""
     return {"idempotency-key": f"key-{next(_keys)}"}
+
+
+def populated(database: Any, clock: VirtualClock, **options: Any) -> World:
+    """The world with a fleet of the simulated provider and one of everything of Acme's in it; see `World.ids`."""
+    fleet = Fleet((FleetShape("8xH100", 4, Money(Decimal(16)), accelerator="H100 SXM", accelerators_per_node=8),))
+    providers = {"simulated": SimulatedProvider(fleet, clock, respond=rehearsal.respond)}
+    engine = compose.lease_engine(database, providers, clock, SIGNER)
+    world = make_world(database, clock, providers=providers, engine=engine, **options)
+    with database.transaction() as session:
+        prices.set_margin(session, markup=Decimal("0.25"), actor=SYSTEM, now=clock.now())
+    end = (clock.now() + timedelta(days=365)).isoformat()
+    contract = world.ok(
+        world.post(
+            "/v1/contracts",
+            {
+                "provider": "simulated",
+                "accelerator": "H100 SXM",
+                "shape": "8xH100",
+                "nodes": 4,
+                "accelerators_per_node": 8,
+                "price_per_node_hour": {"amount": "16", "currency": "USD"},
+                "start": clock.now().isoformat(),
+                "end": end,
+                "cluster": "a",
+            },
+            "operator",
+        )
+    )
+    nodes = world.ok(world.get("/v1/nodes", "operator"))["items"]
+    project = world.ids["project"]
+    wish = {"project": project, "machines": {"shape": "8xH100", "nodes": 1, "hours": "10"}}
+    quote = world.ok(world.post("/v1/quotes", wish))["quotes"][0]
+    order = world.ok(world.post("/v1/orders", {"quote": quote["id"]}))
+    world.ids |= {"contract": contract["id"], "quote": quote["id"], "order": order["id"], "lease": order["lease_id"]}
+    world.settle("active")
+    run = world.ok(world.post(f"/v1/leases/{order['lease_id']}/runs", {"argv": ["true"]}))
+    hook = world.ok(world.post("/v1/webhooks", {"url": "https://example.org/hooks"}))["webhook"]
+    start = (clock.now() + timedelta(days=30)).isoformat()
+    free = nodes[-1]["id"]
+    window = world.ok(
+        world.post("/v1/maintenance", {"nodes": [free], "start": start, "end": end, "reason": "fan"}, "operator")
+    )
+    spare = world.ok(world.post("/v1/tokens", {"name": "spare", "role": "member"}))["token"]
+    world.ids |= {
+        "node": free,
+        "run": run["id"],
+        "webhook": hook["id"],
+        "window": window["items"][0]["holder"],
+        "token": spare["id"],
+    }
+    return world

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
 
 from sublet import __version__
-from sublet.api import problems
+from sublet.api import page, problems
 from sublet.api.gate import Gate
 from sublet.api.house import House
 from sublet.api.problems import Problem
@@ -40,7 +41,7 @@ def create_app(house: House) -> FastAPI:
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0"},
         openapi_url="/openapi.json",
-        docs_url="/docs",
+        docs_url=None,  # its page would fetch scripts from elsewhere; ours is in `page`
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
@@ -51,6 +52,7 @@ def create_app(house: House) -> FastAPI:
         v1.include_router(room.router)
     app.include_router(v1)
     app.include_router(health.router)
+    app.add_api_route("/docs", _page, include_in_schema=False)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(
@@ -61,6 +63,11 @@ def create_app(house: House) -> FastAPI:
         settings=house.settings,
     )
     return app
+
+
+def _page(request: Request) -> Response:
+    """The description of the API as one page that fetches nothing."""
+    return Response(page.html(request.app.openapi()), media_type="text/html; charset=utf-8")
 
 
 @asynccontextmanager

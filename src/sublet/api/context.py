@@ -1,7 +1,8 @@
 """One request as its route sees it: who asks, what time it is, and the two ways to the database.
 
 `read` gives one moment of the database; `write` gives the turn to write, answers a repeated request from the stored
-reply, and keeps the reply beside what it changed. Invariant: a route opens no transaction of its own.
+reply, and keeps the reply beside what it changed. Invariants: a route opens no transaction of its own; whether the
+token's role and scope reach the route's action is settled before the route runs, whose thing it is by the service.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from sublet.api.etags import check, etag
 from sublet.api.house import House
 from sublet.broker.replies import service as replies
 from sublet.broker.replies.service import Reply
+from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
 
 T = TypeVar("T")
 
 PATIENCE_S = 15.0  # a client is told to come back after this, rather than kept waiting
 JSON = "application/json"
+ACTION = "x-sublet-action"  # in the description of each route: its action of the rights table
 
 IdempotencyKey = Annotated[
     str | None,
@@ -169,9 +172,11 @@ async def changing(request: Request, key: IdempotencyKey = None, if_match: IfMat
 
 def _call(request: Request, key: str | None = None, if_match: str | None = None) -> Call:
     house: House = request.app.state.house
+    actor: Actor = request.scope["state"]["actor"]
+    permit(actor, request.scope["route"].openapi_extra[ACTION])
     return Call(
         house=house,
-        actor=request.scope["state"]["actor"],
+        actor=actor,
         now=house.clock.now(),
         method=request.method,
         path=request.url.path,

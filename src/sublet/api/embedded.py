@@ -178,13 +178,14 @@ def _local(home: Path, clock: Clock, wishes: Mapping[str, Any], where: Path) -> 
 def _simulated(home: Path, clock: Clock, wishes: Mapping[str, Any], where: Path) -> Provider:
     from sublet.providers.simulated import SimulatedProvider
     from sublet.providers.simulated_fleet import read_fleet
+    from sublet.qualification.rehearsal import respond
 
     fleet = wishes.get("fleet")
     if set(wishes) != {"fleet"} or not isinstance(fleet, str):
         raise InputError(f'{where}: simulated needs one key, fleet = "fleet.toml"')
     folder = home / "providers" / "simulated"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SimulatedProvider(read_fleet(home / fleet), clock, folder / "fleet.db")
+    return SimulatedProvider(read_fleet(home / fleet), clock, folder / "fleet.db", respond)
 
 
 _KINDS = {"local": _local, "simulated": _simulated}

@@ -89,8 +89,7 @@ class Gate:
 
     def _leave(self, visit: _Visit, seconds: float) -> None:
         scope = visit.scope
-        route = getattr(scope.get("route"), "path_format", None) or getattr(scope.get("route"), "path", None)
-        template = route or "(no route)"
+        template = _template(scope)
         self._metrics.request(scope["method"], template, visit.status, seconds)
         if self._settings.access_log:
             actor = visit.actor
@@ -179,6 +178,12 @@ def _limited(receive: Receive, limit: int) -> Callable[[], Awaitable[Message]]:
         return message
 
     return counted
+
+
+def _template(scope: Scope) -> str:
+    """The route's path with its parameters' names: few enough to be a label, and no id is ever one."""
+    path = str(getattr(scope.get("route"), "path", "") or "(no route)")
+    return GUARDED + path if scope["path"].startswith(GUARDED + "/") and not path.startswith(("(", GUARDED)) else path
 
 
 def _guarded(path: str) -> bool:

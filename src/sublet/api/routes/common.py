@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sublet.api.context import ACTION
 from sublet.api.problems import declared
 
 
@@ -11,7 +12,7 @@ def route(action: str, *more: int, **openapi: Any) -> dict[str, Any]:
     """The arguments that every route shares: its `action` of the rights table, and what else may go wrong with it."""
     return {
         "responses": declared(*more),
-        "openapi_extra": {"x-sublet-action": action, **openapi},
+        "openapi_extra": {ACTION: action, **openapi},
     }
 
 
