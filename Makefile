@@ -38,7 +38,7 @@ serve: $(RUNTIME)
 	@$(BIN)/sublet serve $(SERVE_ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: lint-format lint-rules lint-types lint-imports
 lint-format: $(STAMP)
