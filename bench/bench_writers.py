@@ -19,7 +19,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "storage")]
 
 from writers_kit import write_all  # type: ignore[import-not-found]  # noqa: E402
 
-from broker_kit import Cluster, postgresql_binaries  # type: ignore[import-not-found]  # noqa: E402
+from broker_kit import Cluster, postgresql_binaries
 
 SECONDS = float(os.environ.get("SUBLET_BENCH_S", "60"))
 

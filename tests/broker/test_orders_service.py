@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orders_kit import OPERATOR, SHAPE, ZERO, House, at, usd  # type: ignore[import-not-found]
+from orders_kit import OPERATOR, SHAPE, ZERO, House, at, usd
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 

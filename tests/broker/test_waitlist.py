@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from orders_kit import OPERATOR, SHAPE, House, at, usd  # type: ignore[import-not-found]
+from orders_kit import OPERATOR, SHAPE, House, at, usd
 
 from sublet.broker.bookings import service as bookings
 from sublet.broker.orders import service as orders

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from broker_kit import Cluster, postgresql_binaries  # type: ignore[import-not-found]
+from broker_kit import Cluster, postgresql_binaries
 from sublet.storage import migrate
 from sublet.storage.engine import Database, DatabaseBusy
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy import Connection, text
 
-from broker_kit import Cluster, import_tables  # type: ignore[import-not-found]
+from broker_kit import Cluster, import_tables
 from sublet.errors import InputError
 from sublet.storage import migrate
 from sublet.storage.engine import Database

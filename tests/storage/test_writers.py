@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from writers_kit import write_all  # type: ignore[import-not-found]
+from writers_kit import write_all
 
 
 @pytest.mark.parametrize(("processes", "threads"), [(1, 16), (2, 8)])
