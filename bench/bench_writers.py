@@ -17,9 +17,9 @@ from _harness import report
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "storage")]
 
-from writers_kit import write_all  # type: ignore[import-not-found]  # noqa: E402
+from writers_kit import write_all  # noqa: E402
 
-from broker_kit import Cluster, postgresql_binaries
+from broker_kit import Cluster, postgresql_binaries  # noqa: E402
 
 SECONDS = float(os.environ.get("SUBLET_BENCH_S", "60"))
 
