@@ -105,7 +105,7 @@ class World:
         return home.id, project.id
 
     def quote(
-        self, nodes: int = 1, hours: float = 4, price: str = "3", terms: Mapping[str, Any] | None = None
+        self, nodes: int = 1, hours: float = 1, price: str = "3", terms: Mapping[str, Any] | None = None
     ) -> StoredQuote:
         """A stored quote that holds for an hour."""
         now = self.clock.now()
@@ -132,7 +132,7 @@ class World:
     def order(
         self,
         nodes: int = 1,
-        hours: float = 4,
+        hours: float = 1,
         *,
         start: datetime | None = None,
         price: str = "3",
@@ -152,7 +152,7 @@ class World:
         )
         return placed
 
-    def lease(self, nodes: int = 1, hours: float = 4, **options: Any) -> str:
+    def lease(self, nodes: int = 1, hours: float = 1, **options: Any) -> str:
         """The id of the lease of an order that can be served at once."""
         placed = self.order(nodes, hours, **options)
         assert placed.lease_id is not None, placed.reason
@@ -165,22 +165,22 @@ class World:
         assert not report.errors, report.errors
         return report
 
-    def passes(self, span: float, step: float = 5) -> None:
+    def passes(self, span: float, step: float = 15) -> None:
         """Passes every `step` seconds for `span` seconds."""
         for _ in range(int(span / step)):
             self.tick(step)
 
     def until(self, lease_id: str, *states: State, step: float = 2, most: int = 400) -> Lease:
         """Tick until the lease is in one of `states`."""
-        for _ in range(most):
+        for turn in range(most):
             lease = self.get(lease_id)
             if lease.state in states:
                 return lease
-            self.tick(step)
+            self.tick(step if turn else 0)
         lease = self.get(lease_id)
         raise AssertionError(f"{lease_id} is {lease.state} ({lease.reason}), not {states}: {self.history(lease_id)}")
 
-    def active(self, nodes: int = 1, hours: float = 4, **options: Any) -> Lease:
+    def active(self, nodes: int = 1, hours: float = 1, **options: Any) -> Lease:
         """A lease that serves."""
         return self.until(self.lease(nodes, hours, **options), State.ACTIVE)
 
@@ -219,14 +219,14 @@ class World:
             lambda session: service.request_end(session, lease_id, actor=actor or self.member, now=self.clock.now())
         )
 
-    def settle_all(self, most: int = 3000) -> None:
+    def settle_all(self, most: int = 300, step: float = 120) -> None:
         """Tick until every lease is over."""
         for _ in range(most):
             with self.database.reading() as session:
                 left = service.running(session)
             if not left:
                 return
-            self.tick(30)
+            self.tick(step)
         raise AssertionError([(lease.id, lease.state, lease.reason) for lease in left])
 
     def check(self) -> None:

@@ -32,6 +32,7 @@ class Move:
     to: State
     reason: str
     outcome: State | None = None
+    at_once: bool = False  # to `ending`: the lease ends now, not when it was to end
     by: str = ""  # who ends it: "tenant", "time", "provider", "operator"; "" where that is known already
 
 

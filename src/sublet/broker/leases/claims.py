@@ -19,6 +19,11 @@ _ROW = cast(Table, LeaseRow.__table__)
 _L = _ROW.c
 
 
+def due(session: Session, *, now: datetime) -> bool:
+    """Whether there is anything to look at."""
+    return session.scalar(select(_L.id).where(_L.next_at <= now).limit(1)) is not None
+
+
 def claim(session: Session, *, engine: str, limit: int, now: datetime, span: timedelta) -> list[str]:
     """Take up to `limit` leases that are due and nobody's, the longest due first, until `now + span`."""
     free = or_(

@@ -212,12 +212,11 @@ def _serving(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, poli
         return ending
     if not seen.answered or _blind(lease, seen):
         return _unseen(lease, seen, now, policy)
-    if lease.state is State.ACTIVE and (move := _state_by_slots(lease, now)):
-        return move
-    action = _repair(lease, seen, now, policy)
-    if action is None or isinstance(action, Wait):
-        return _state_by_slots(lease, now) or action or Wait(_next_look(lease, now, policy), "serving")
-    return action
+    return (
+        _state_by_slots(lease, now)
+        or _repair(lease, seen, now, policy)
+        or Wait(_next_look(lease, now, policy), "serving")
+    )
 
 
 def _serve_more(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: Policy) -> Action | None:
@@ -255,7 +254,7 @@ def _end_due(lease: LeaseFacts, now: dt.datetime, policy: Policy) -> Move | None
         )
     if idle := _idle_limit(lease, now, policy):
         stopped = any(slot.state is SlotState.STOPPED for slot in lease.slots)
-        return Move(State.ENDING, idle, by="tenant" if stopped else "provider")
+        return Move(State.ENDING, idle, by="tenant" if stopped else "provider", at_once=True)
     return None
 
 
@@ -364,7 +363,7 @@ def _unseen(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: Poli
 
 def _ending(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, policy: Policy) -> Action:
     end = _end(lease)
-    over = now >= end or not lease.served or _idle_limit(lease, now, policy) is not None
+    over = now >= end or not lease.served
     if not over and lease.end_requested_at is None:
         grace = policy.grace_of(lease.starts_at, lease.ends_at)
         if now < lease.ends_at - grace:

@@ -141,6 +141,8 @@ def _move(
     values: dict[str, Any] = {}
     if action.outcome is not None:
         values["outcome"] = action.outcome.value
+    if action.at_once:
+        values["end_requested_at"] = now
     if action.by:
         values["ended_by"] = action.by
     if action.to is State.ENDING:

@@ -111,6 +111,8 @@ class Engine:
         while batch := self._claim(looked):
             looked |= set(batch)
             self._work(done, batch)
+            if len(batch) < BATCH:
+                break
         found = self._scan(done, now)
         self._follow()
         return Report(len(looked), done.acted, len(looked) - done.acted, tuple(done.errors), found)
@@ -130,6 +132,9 @@ class Engine:
 
     def _claim(self, looked: set[str]) -> list[str]:
         now = self.clock.now()
+        with self.database.reading() as session:
+            if not claims.due(session, now=now):
+                return []
         claimed = self.database.run(
             lambda session: claims.claim(session, engine=self.name, limit=BATCH, now=now, span=self.policy.claim)
         )

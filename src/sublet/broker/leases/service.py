@@ -12,16 +12,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from sublet.broker.audit import log as audit
 from sublet.broker.billing import prices
 from sublet.broker.bookings import service as bookings
 from sublet.broker.errors import Conflict, Expired, Forbidden, Invalid
-from sublet.broker.leases import books, history, store
+from sublet.broker.leases import books, effects, history, store
+from sublet.broker.leases.actions import Move
+from sublet.broker.leases.policy import Policy
 from sublet.broker.leases.states import BEFORE_SERVICE, FINAL, State
-from sublet.broker.leases.tables import ChangeRow, IntentRow, LeaseRow, SlotRow
+from sublet.broker.leases.tables import ChangeRow, LeaseRow, SlotRow
 from sublet.broker.leases.values import Lease, LeaseEvent, LeaseFacts, SlotState
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import SYSTEM, Actor
@@ -315,12 +317,9 @@ def declare_gone(session: Session, lease_id: str, *, reason: str, actor: Actor, 
     lease, facts = _for_change(session, lease_id, "lease.end", actor)
     if lease.state is not State.ENDING or now < min(lease.ends_at, lease.end_requested_at or lease.ends_at):
         raise Conflict(f"lease {lease_id} is {lease.state}: only nodes that should be gone can be declared gone")
-    session.execute(
-        update(IntentRow)
-        .where(IntentRow.lease_id == lease_id, IntentRow.done_at.is_(None))
-        .values(done_at=now, answer=f"declared gone by {actor.id}: {reason}")
-    )
-    history.move(session, facts, State.TERMINATED, f"declared gone by the operator: {reason}", now, actor=actor)
+    gone = Move(State.TERMINATED, f"declared gone by the operator: {reason}")
+    effects.store_action(session, facts, gone, now, Policy(), lambda session, lease_id, now: None)
+    _audit(session, actor, lease_id, "lease.declare-gone", reason, now)
     return store.lease_of(session, lease_id)
 
 
