@@ -18,6 +18,7 @@ from sublet.broker.errors import NotFound
 from sublet.broker.leases.tables import LeaseRow
 from sublet.broker.leases.values import Lease
 from sublet.broker.metering import service as metering
+from sublet.broker.metering.values import Leased
 from sublet.broker.supply import service as supply
 from sublet.broker.supply.values import Node, NodeState
 from sublet.broker.tenants.values import SYSTEM
@@ -69,7 +70,7 @@ def proved(session: Session, node_id: str, *, now: datetime) -> None:
 
 def meter(
     session: Session,
-    lease: Lease,
+    lease: Leased,
     node_id: str,
     start: datetime,
     end: datetime,

@@ -419,8 +419,8 @@ def _serve(session: Session, lease: LeaseFacts, numbers: tuple[int, ...], now: d
 
 
 def _meter(session: Session, lease: LeaseFacts, action: Meter, now: dt.datetime, policy: Policy) -> None:
-    store.changed(session, lease)
-    reader = store.lease_of(session, lease.id)
+    store.touched(session, lease)
+    reader = store.payer_of(session, lease.id)
     slots = store.by_slot(lease)
     for number in action.seen:
         _used(session, lease, reader, slots[number], action.until, now)
@@ -437,7 +437,7 @@ def _meter(session: Session, lease: LeaseFacts, action: Meter, now: dt.datetime,
     if action.lost:
         _spoil(session, lease, action.lost, now, policy)
     if reader.accrued_at is None or now - reader.accrued_at >= policy.accrue_every or now < reader.accrued_at:
-        books.accrue(session, reader, now=now)
+        books.accrue(session, store.lease_of(session, lease.id), now=now)
         store.set_accrued(session, lease.id, now)
 
 
@@ -445,7 +445,7 @@ def _used(session: Session, lease: LeaseFacts, reader: Any, slot: Slot, until: d
     """Billable service of one slot up to `until`."""
     if slot.metered_until is not None and slot.metered_until < until:
         books.meter(session, reader, slot.node_id, slot.metered_until, until, now=now)
-        store.set_slots(session, lease.id, [slot.number], metered_until=until)
+        store.set_metered(session, lease.id, slot.number, until)
 
 
 def _last_seen(lease: LeaseFacts, slot: Slot, until: dt.datetime) -> dt.datetime:
