@@ -48,7 +48,16 @@ def create_app(house: House) -> FastAPI:
     )
     app.state.house = house
     v1 = APIRouter(prefix="/v1")
-    for room in (tenants, supply, orders, leases, runs, events, money, records):
+    for room in (
+        leases,
+        events,
+        runs,
+        orders,
+        money,
+        records,
+        tenants,
+        supply,
+    ):  # what is asked for most is matched first
         v1.include_router(room.router)
     app.include_router(v1)
     app.include_router(health.router)

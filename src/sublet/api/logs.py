@@ -5,10 +5,11 @@ Invariant: no secret is ever logged; a request is logged by its route's template
 
 from __future__ import annotations
 
-import json
 import logging
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+import msgspec
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -30,7 +31,7 @@ class JsonLines(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 def configure(level: str = "INFO") -> None:

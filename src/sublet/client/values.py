@@ -313,6 +313,7 @@ class Member:
     slot: int
     node_id: str
     state: str
+    current: bool
     ref: str
     address: str
     reason: str

@@ -34,6 +34,7 @@ class Member(Document):
     slot: int
     node_id: str
     state: str
+    current: bool = Field(description="false: another node took its place")
     ref: str
     address: str
     reason: str

@@ -18,7 +18,7 @@ from sublet.api.routes.common import MUTATING, route
 from sublet.api.routes.orders import ProjectFilter, _visible
 from sublet.broker import compose
 from sublet.broker.bookings import service as bookings
-from sublet.broker.leases import service
+from sublet.broker.leases import listing, service
 
 router = APIRouter(tags=["leases"])
 
@@ -26,7 +26,7 @@ LEASE = id_path("lea", "lease")
 
 
 @router.get("/leases", response_model=wire.LeasePage, **route("lease.read"))
-def leases(
+async def leases(
     call: Reading,
     project: ProjectFilter = None,
     state: Annotated[wire.LeaseState | None, Query()] = None,
@@ -37,13 +37,13 @@ def leases(
 
     def page(session: Session) -> BaseModel:
         _visible(session, project, call)
-        some = service.leases(
+        some = listing.page(
             session, actor=call.actor, project=project, state=state, after=cursor or "", limit=limit + 1
         )
         found, after = until(some, lambda each: each.id, limit)
-        return wire.LeasePage(items=[wire.Lease.model_validate(each) for each in found], next=after)
+        return wire.LeasePage.model_validate({"items": found, "next": after}, from_attributes=True)
 
-    return reply(call.read(page))
+    return reply(await call.read_here(page))
 
 
 @router.get("/leases/{lease}", response_model=wire.Lease, **route("lease.read"))
