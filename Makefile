@@ -1,11 +1,12 @@
 # Two commands do it all on a fresh machine with Python >= 3.11 and make: `make demo` and `make test`.
-# Every target makes what it needs in .venv, from the pins and hashes of constraints.txt. (There is no `make serve` yet: nothing serves.)
+# Every target makes what it needs in .venv, from the pins and hashes of constraints.txt.
 #   PYTHON=...       the interpreter to build .venv with (default: the first of python3, 3.13, 3.12, 3.11 that is new enough)
 #   PYTEST_ARGS=...  more arguments for pytest: make test PYTEST_ARGS="tests/estimate -x"
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done),python3)
 PYTEST_ARGS ?=
+SERVE_ARGS ?=
 CODE := src tests bench tools .ci
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
@@ -13,10 +14,12 @@ STAMP := .venv/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 PIP_LOCAL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation
 
-.PHONY: demo test lint lint-format lint-rules lint-types lint-imports format docs generated bench constraints clean help
+.PHONY: demo serve broker-demo test lint lint-format lint-rules lint-types lint-imports format docs generated bench constraints clean help
 
 help:
 	@echo "make demo    quote examples/mpt-30b.yaml with what is built in (no network once installed)"
+	@echo "make broker-demo  a broker with this machine as supply: qualify, quote, lease, run, receipt"
+	@echo "make serve   the broker stays up: API at /v1, tokens printed once (SERVE_ARGS=...)"
 	@echo "make test    all tests, with coverage"
 	@echo "make lint    formatting, lint rules, types, import contracts"
 	@echo "make docs    the documentation, strictly, into site/"
@@ -28,8 +31,14 @@ help:
 demo: $(RUNTIME)
 	@$(BIN)/sublet quote examples/mpt-30b.yaml
 
+broker-demo: $(RUNTIME)
+	@$(BIN)/sublet demo broker
+
+serve: $(RUNTIME)
+	@$(BIN)/sublet serve $(SERVE_ARGS)
+
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: lint-format lint-rules lint-types lint-imports
 lint-format: $(STAMP)

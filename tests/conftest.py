@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["broker_kit"]  # databases of each kind, a clock: see its first lines
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers_kit import SAMPLES, own_table, sample, table_in  # type: ignore[import-not-found]
+from offers_kit import SAMPLES, own_table, sample, table_in
 
 from sublet.catalog.asof import assemble, once, standing
 from sublet.catalog.importing import read_file

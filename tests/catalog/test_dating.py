@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, date, datetime
 
-from offers_kit import written  # type: ignore[import-not-found]
+from offers_kit import written
 
 from sublet.catalog.loaders.dating import when_of
 

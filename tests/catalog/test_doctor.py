@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from offers_kit import own_table  # type: ignore[import-not-found]
+from offers_kit import own_table
 
 from sublet.catalog.asof import assemble, standing
 from sublet.catalog.doctor import examine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers_kit import own_table, sample  # type: ignore[import-not-found]
+from offers_kit import own_table, sample
 
 from sublet.catalog.asof import assemble, standing
 from sublet.catalog.history import changes, implausible, series

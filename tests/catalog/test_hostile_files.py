@@ -7,7 +7,7 @@ import io
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers_kit import DAY, SAMPLES, written  # type: ignore[import-not-found]
+from offers_kit import DAY, SAMPLES, written
 
 from sublet.catalog.asof import assemble, standing
 from sublet.catalog.importing import read_file

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from offers_kit import DAY, SAMPLES, cloud, offers_of, own_table, sample, table_in, written  # type: ignore[import-not-found]
+from offers_kit import DAY, SAMPLES, cloud, offers_of, own_table, sample, table_in, written
 
 from sublet.catalog import loaders
 from sublet.catalog.importing import read_file

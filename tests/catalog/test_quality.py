@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offers_kit import own_table  # type: ignore[import-not-found]
+from offers_kit import own_table
 
 from sublet.catalog import quality, rules
 from sublet.catalog.asof import standing

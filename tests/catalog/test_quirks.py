@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from offers_kit import DAY, SAMPLES, cloud, offers_of, read_everything, sample, table_in, written  # type: ignore[import-not-found]
+from offers_kit import DAY, SAMPLES, cloud, offers_of, read_everything, sample, table_in, written
 
 from sublet.catalog.asof import assemble, standing
 from sublet.catalog.flags import DOUBTFUL, NOT_A_PRICE

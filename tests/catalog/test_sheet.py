@@ -7,7 +7,7 @@ import builtins
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offers_kit import written  # type: ignore[import-not-found]
+from offers_kit import written
 
 from sublet.catalog.loaders.sheet import Unreadable, read_sheet
 

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from offers_kit import SAMPLES, written  # type: ignore[import-not-found]
+from offers_kit import SAMPLES, written
 
 from sublet.catalog import embedded, store
 from sublet.catalog.importing import find_files, read_file, read_files

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from offers_kit import SAMPLES, cloud, own_table  # type: ignore[import-not-found]
+from offers_kit import SAMPLES, cloud, own_table
 
 from sublet.catalog import flags, tablefile
 from sublet.catalog.importing import read_file

@@ -21,6 +21,23 @@ COMMANDS = {
     ),
     "catalog": ("sublet.cli.catalog", "catalog", "Import, list and inspect accelerators, shapes and offers."),
     "workload": ("sublet.cli.workload", "workload", "Write, check and describe job specs and models."),
+    "serve": ("sublet.cli.serve", "serve", "Keep a broker up: the API at /v1, leases driven in the background."),
+    "supply": ("sublet.cli.supply", "supply", "Contracts with providers, the fleet, capacity and prices."),
+    "tenant": ("sublet.cli.tenant", "tenant", "Organisations, projects, people and tokens."),
+    "order": ("sublet.cli.order", "order", "Quote on the broker's fleet, order, approve, wait."),
+    "lease": ("sublet.cli.lease", "lease", "List, show, extend, shorten, renew and end leases."),
+    "run": ("sublet.cli.broker_run", "run", "Run a command on a node of a lease."),
+    "logs": ("sublet.cli.broker_run", "logs", "What a command of a lease wrote."),
+    "usage": ("sublet.cli.usage", "usage", "Usage records: each second of each node, once."),
+    "costs": ("sublet.cli.usage", "costs", "What was charged, less what was given back."),
+    "receipt": ("sublet.cli.usage", "receipt", "Quoted against actual time and cost of a lease."),
+    "ledger": ("sublet.cli.usage", "ledger", "Balances, transactions, margin; whether the books agree."),
+    "audit": ("sublet.cli.audit", "audit", "Read, verify and export the audit log."),
+    "webhook": ("sublet.cli.webhook", "webhook", "Tell an address of yours what happens, signed and with retries."),
+    "doctor": ("sublet.cli.broker_upkeep", "doctor", "Check what must always hold, on the live broker."),
+    "backup": ("sublet.cli.broker_upkeep", "backup", "Copy the embedded broker into one file, while it serves."),
+    "restore": ("sublet.cli.broker_upkeep", "restore", "Put a backup into a new SUBLET_HOME."),
+    "demo": ("sublet.cli.broker_demo", "demo", "The whole of it on this machine: quote, lease, run, receipt."),
 }
 
 

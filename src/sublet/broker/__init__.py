@@ -1,0 +1,1 @@
+"""The rooms with a life: tenants, supply, orders, bookings, leases, metering, billing, audit."""

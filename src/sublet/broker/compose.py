@@ -1,0 +1,199 @@
+"""Where the broker is put together: database, providers, clock, signer in; the engine and whole services out.
+
+Rooms that need each other in a circle meet here: an accepted order opens a lease, a lease that ends serves the
+waitlist, both ask the budget for what all of them commit. Faces call these and need to know none of that.
+Invariant: nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from sublet.broker.billing import budgets, charges, receipts
+from sublet.broker.billing.budgets import Commitment
+from sublet.broker.leases import gatekeeper, history, store
+from sublet.broker.leases import service as leases
+from sublet.broker.leases.engine import Chore, Engine, Hook
+from sublet.broker.leases.policy import Policy
+from sublet.broker.leases.values import Lease
+from sublet.broker.orders import service as orders
+from sublet.broker.orders.values import Order
+from sublet.broker.runs import service as runs
+from sublet.broker.tenants.values import SYSTEM, Actor
+from sublet.providers.protocol import Provider
+from sublet.qualification.certificate import Signer
+from sublet.storage.clock import Clock, SystemClock
+from sublet.storage.engine import Database
+from sublet.units import Money
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+
+def commitments(session: Session, project: str, *, but: str | None = None) -> tuple[Commitment, ...]:
+    """What the open orders and leases of a project may still cost at most; `but` one order."""
+    waiting = [Commitment(each.id, each.commitment) for each in orders.open_orders(session, project, but=but)]
+    held = [Commitment(each.id, charges.remaining(session, each)) for each in leases.running(session, project=project)]
+    return (*waiting, *held)
+
+
+def budget_check(
+    session: Session, project: str, commitment: Money, now: datetime, /, *, order: str | None = None
+) -> None:
+    """Refused where the project's budget does not hold `commitment` beside all that is spent and committed."""
+    budgets.check(session, project, commitment, now, committed=commitments(session, project, but=order))
+
+
+def budget_status(session: Session, project: str, *, actor: Actor) -> budgets.Status:
+    """How a project stands against its budget, all its commitments counted."""
+    return budgets.status(session, project, committed=commitments(session, project), actor=actor)
+
+
+def settle(session: Session, lease_id: str, now: datetime) -> None:
+    """Charge what is metered, apply the terms, write the receipt, close the lease's account."""
+    lease = store.lease_of(session, lease_id)
+    booked = leases.booked_until(session, lease_id)
+    measured = runs.measured(session, lease)
+    receipts.issue(session, lease, outcome=lease.state.value, booked_until=booked, measured=measured, now=now)
+
+
+def watch_budgets(session: Session, now: datetime) -> None:
+    """Give the warnings that are due; end the leases of projects that chose to stop when their budget is used up."""
+    for warning in budgets.warn(session, now=now):
+        for lease in leases.running(session, project=warning.project):
+            history.event(session, lease.id, "notice", warning.sentence, now)
+    for stop in budgets.to_stop(session):
+        leases.request_end(session, stop.lease, reason=stop.sentence, actor=SYSTEM, now=now)
+
+
+# --- orders and leases -----------------------------------------------------------------------------------------------
+
+
+def place_order(
+    session: Session,
+    *,
+    quote: str,
+    start: datetime | None = None,
+    window_end: datetime | None = None,
+    hours: Decimal | None = None,
+    nodes: int | None = None,
+    idempotency_key: str,
+    actor: Actor,
+    now: datetime,
+) -> Order:
+    """`orders.place_order` with the budget of the project and the leases of this broker."""
+    return orders.place_order(
+        session,
+        quote=quote,
+        start=start,
+        window_end=window_end,
+        hours=hours,
+        nodes=nodes,
+        idempotency_key=idempotency_key,
+        actor=actor,
+        now=now,
+        budget_check=budget_check,
+        create_lease=leases.create,
+    )
+
+
+def approve_order(session: Session, order_id: str, *, reason: str = "", actor: Actor, now: datetime) -> Order:
+    """`orders.approve` with the budget of the project and the leases of this broker."""
+    return orders.approve(
+        session,
+        order_id,
+        reason=reason,
+        actor=actor,
+        now=now,
+        budget_check=budget_check,
+        create_lease=leases.create,
+    )
+
+
+def cancel_order(session: Session, order_id: str, *, reason: str = "", actor: Actor, now: datetime) -> Order:
+    """`orders.cancel`; an order that became a lease takes it with it, under the lease's terms."""
+    return orders.cancel(session, order_id, reason=reason, actor=actor, now=now, cancel_lease=leases.request_end)
+
+
+def promote(session: Session, now: datetime) -> tuple[Order, ...]:
+    """Serve those who wait and can be served now."""
+    return orders.promote(session, now=now, budget_check=budget_check, create_lease=leases.create)
+
+
+def extend_lease(
+    session: Session,
+    lease_id: str,
+    *,
+    until: datetime,
+    quote: str | None = None,
+    idempotency_key: str | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Lease:
+    """`leases.extend` at the price of a stored quote (by id), within the project's budget."""
+    accepted = None if quote is None else orders.quote(session, quote, actor=actor)
+    return leases.extend(
+        session,
+        lease_id,
+        until=until,
+        quote=accepted,
+        budget_check=budget_check,
+        idempotency_key=idempotency_key,
+        actor=actor,
+        now=now,
+    )
+
+
+def renew_lease(
+    session: Session,
+    lease_id: str,
+    *,
+    quote: str,
+    idempotency_key: str | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Lease:
+    """`leases.renew` at the price of a stored quote (by id), within the project's budget."""
+    return leases.renew(
+        session,
+        lease_id,
+        quote=orders.quote(session, quote, actor=actor),
+        budget_check=budget_check,
+        idempotency_key=idempotency_key,
+        actor=actor,
+        now=now,
+    )
+
+
+# --- the engine ------------------------------------------------------------------------------------------------------
+
+
+def lease_engine(
+    database: Database,
+    providers: Mapping[str, Provider],
+    clock: Clock,
+    signer: Signer,
+    *,
+    hooks: Sequence[Hook] = (),
+    chores: Sequence[Chore] = (promote, watch_budgets),
+    policy: Policy | None = None,
+    **options: Any,
+) -> Engine:
+    """The engine that drives the leases of this database; the waitlist and the budgets are looked after each pass."""
+    return Engine(
+        database,
+        providers,
+        clock,
+        gate=gatekeeper.gate(signer),
+        settle=settle,
+        hooks=hooks,
+        chores=chores,
+        policy=policy,
+        monotonic=time.monotonic if isinstance(clock, SystemClock) else None,
+        **options,
+    )

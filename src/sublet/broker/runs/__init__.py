@@ -1,0 +1,1 @@
+"""Commands that tenants run on the nodes of their leases: who started what, when, and what became of it."""

@@ -1,0 +1,1 @@
+"""Organisations, projects, people, tokens and rights."""
