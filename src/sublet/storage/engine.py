@@ -258,7 +258,7 @@ def _url(text_: str) -> URL:
 
 
 def _sqlite(url: URL, busy_s: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_s}, pool_size=16, max_overflow=48)
+    engine = create_engine(url, connect_args={"timeout": busy_s}, pool_size=16, max_overflow=48, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -276,7 +276,9 @@ def _sqlite(url: URL, busy_s: float) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("sublet_reading", False)
-        connection.exec_driver_sql(f"PRAGMA query_only = {int(reading)}")
+        if connection.info.get("sublet_reading") != reading:  # the pragma makes SQLite compile every statement anew
+            connection.exec_driver_sql(f"PRAGMA query_only = {int(reading)}")
+            connection.info["sublet_reading"] = reading
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
