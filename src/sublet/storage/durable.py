@@ -8,7 +8,8 @@ Invariants: one id is one run, whoever starts it again. A step that returned is 
 that was interrupted is, so a step must be idempotent (look for its effect by tag before making it). Arguments and
 results are JSON values: what a step returns at first is what it returns when it is replayed.
 
-DBOS is one per process and takes a second to import: it is imported by `launch` alone.
+DBOS is one per process and takes two CPU-seconds to import and launch. `prepare` says that a process may work durably,
+and costs nothing; the first `start` launches. Whether there is anything to resume is seen in `durable_log`, without it.
 """
 
 from __future__ import annotations
@@ -52,8 +53,18 @@ class _Worker:
     thread: threading.Thread | None = None
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where this process may work durably, and what its workflows work with."""
+
+    database: Database
+    resources: Any
+
+
 _declared: dict[str, Callable[..., Any]] = {}
 _worker: _Worker | None = None
+_place: _Place | None = None
+_launching = threading.RLock()
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -105,11 +116,44 @@ def step(
     return declare
 
 
+def prepare(database: Database, resources: Any = None) -> None:
+    """Let this process work durably on a database, once there is something to do; nothing is imported or made yet.
+
+    `resources` is what workflows find by `resources()`: what no JSON argument can hold. The last call counts.
+    """
+    global _place
+    _place = _Place(database, resources)
+
+
+def ready(database: Database) -> bool:
+    """Whether `start` would work durably on this very database."""
+    return _place is not None and _place.database is database
+
+
+def resources() -> Any:
+    """What `prepare` was given; for workflows, which run where somebody prepared."""
+    if _place is None:
+        raise SubletError("nothing was prepared for durable work in this process")
+    return _place.resources
+
+
+def ensure() -> None:
+    """Launch where this process was prepared and has not launched; resumes what dead workers left behind."""
+    with _launching:
+        if _worker is None and _place is not None:
+            launch(_place.database)
+
+
 def launch(database: Database, *, look_s: float = LOOK_S) -> str:
     """Start working: resume what this worker left behind, and what dead workers did; returns the worker's name.
 
     Blocks for the import and the tables of DBOS (about 2 s the first time). One per process; SubletError for a second.
     """
+    with _launching:
+        return _launch(database, look_s)
+
+
+def _launch(database: Database, look_s: float) -> str:
     global _worker
     if _worker is not None:
         raise SubletError("durable work is already launched in this process")
@@ -147,10 +191,11 @@ def launch(database: Database, *, look_s: float = LOOK_S) -> str:
 
 def stop(*, finish_s: int = 0) -> None:
     """Stop working, after up to `finish_s` seconds for what runs; the rest goes on after the next `launch`."""
-    global _worker
-    if _worker is None:
+    global _worker, _place
+    with _launching:
+        worker, _worker, _place = _worker, None, None
+    if worker is None:
         return
-    worker, _worker = _worker, None
     worker.stopping.set()
     if worker.thread is not None:
         worker.thread.join()
@@ -169,7 +214,11 @@ def inside() -> bool:
 
 
 def start(identifier: str, name: str, *args: Any) -> None:
-    """Start the workflow `name` with JSON arguments under an id; nothing where the id was ever started before."""
+    """Start the workflow `name` with JSON arguments under an id; nothing where the id was ever started before.
+
+    Launches first where this process is prepared and nothing was started yet.
+    """
+    ensure()
     worker = _running()
     if name not in worker.workflows:
         raise SubletError(f"no workflow {name!r}: declared are {', '.join(sorted(worker.workflows)) or 'none'}")

@@ -1,43 +1,39 @@
 """Prove a node: take it off the market, have it made, measure it, give it back, and write down what was found.
 
-The time is a maintenance window, so no lease can want the node meanwhile; the window is written before the provider is
-called, and the node is made under the window's tag: where the broker dies in between, the node is an orphan of that tag
-and is reclaimed by rule, and the window ends by itself. Invariant: a node is called healthy only after it passed here.
+The time is a maintenance window, so no lease can want the node meanwhile; the window and the intent are written before
+the provider is called, and the node is made under the window's tag. Where the broker dies in between, `recovery` has
+another one go on. Invariant: a node is called healthy only after it passed here.
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sublet.broker.audit.log import record
 from sublet.broker.errors import Conflict
-from sublet.broker.leases.gatekeeper import by_word, promise
-from sublet.broker.proving.tables import ProofRow
+from sublet.broker.proving import procedure
+from sublet.broker.proving.procedure import Ground
+from sublet.broker.proving.tables import ProofRow, ProvingRow
 from sublet.broker.supply import service as supply
 from sublet.broker.supply import upkeep
-from sublet.broker.supply.values import Node, NodeState
+from sublet.broker.supply.values import Node
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
-from sublet.providers.protocol import CreateRequest, NodeFacts, Provider, ProviderError
+from sublet.providers.protocol import Provider
 from sublet.qualification import certificate
-from sublet.qualification.gate import qualify
-from sublet.qualification.values import Verdict
-from sublet.storage import ids
+from sublet.storage import durable
 from sublet.storage.clock import Clock
 from sublet.storage.engine import Database
 
 WINDOW = timedelta(minutes=10)
-READY_S = 120.0  # how long a node may take to run
-GONE_S = 30.0
-PAUSE_S = 0.1
+PATIENCE_S = 300.0  # how long a caller waits for a workflow that may have moved to another process
+_ACCEPTED = ("pass", "info", "warning")
+_CHUNK = 500  # node ids in one statement
 
 
 @dataclass(frozen=True)
@@ -64,22 +60,22 @@ def prove(
 ) -> Proof:
     """Qualify one node that nobody holds; it comes out healthy, or failed with the reason.
 
-    Conflict where it is leased or booked within the next minutes, or its provider is not connected. Takes as long as
-    the checks do: seconds to a minute.
+    Conflict where it is leased or booked within the next minutes, its provider is not connected, or it could not be
+    measured. Takes as long as the checks do: seconds to a minute. Where this process works durably (`durable.prepare`),
+    another one finishes what this one cannot.
     """
-    node, window = database.run(lambda session: _begin(session, providers, node_id, actor, clock.now()))
-    provider = providers[node.provider]
-    try:
-        verdict, sold, facts = _measure(provider, node, window, clock)
-    except ProviderError as error:
-        _close(database, window, f"it could not be measured: {error}", actor, clock)
-        raise Conflict(f"node {node_id} could not be measured: {error}") from error
-    finally:
-        _give_back(provider, window)
-    now = clock.now()
-    body = certificate.body(verdict, sold, lease="", node=node.id, provider=provider.name, ref=facts.ref, issued_at=now)
-    signed = signer.sign(body)
-    return database.run(lambda session: _finish(session, node, window, verdict, signed, actor, now))
+    ground = Ground(database, providers, signer, clock)
+    durably = durable.ready(database)
+    window = database.run(lambda session: _begin(session, ground, node_id, durably, actor, clock.now()))
+    if durably:
+        durable.start(procedure.name(window), "prove-node", window)
+        done = durable.result(procedure.name(window), timeout_s=PATIENCE_S)
+    else:
+        done = procedure.course(ground, window)
+    if "error" in done:
+        raise Conflict(f"node {node_id} could not be measured: {done['error']}")
+    with database.reading() as session:
+        return _proof(session.get_one(ProofRow, done["proof"]))
 
 
 def proofs(session: Session, node_id: str, *, actor: Actor) -> tuple[Proof, ...]:
@@ -94,104 +90,42 @@ def proofs(session: Session, node_id: str, *, actor: Actor) -> tuple[Proof, ...]
 
 def slowest(session: Session, node_ids: Sequence[str]) -> Mapping[str, float | str] | None:
     """The figures of the slowest of these nodes by its newest proof that was accepted; None where none was."""
-    newest: dict[str, ProofRow] = {}
-    query = select(ProofRow).where(ProofRow.verdict.in_(("pass", "info", "warning"))).order_by(ProofRow.id)
-    wanted = set(node_ids)
-    for row in session.scalars(query):
-        if row.node_id in wanted:
-            newest[row.node_id] = row
-    if not newest:
-        return None
-    return min((row.measured for row in newest.values()), key=lambda each: float(each.get("gemm_fp32_flops", 0.0)))
+    newest: dict[str, Mapping[str, Any]] = {}
+    for start in range(0, len(node_ids), _CHUNK):
+        query = (
+            select(ProofRow.node_id, ProofRow.measured)
+            .where(ProofRow.verdict.in_(_ACCEPTED), ProofRow.node_id.in_(node_ids[start : start + _CHUNK]))
+            .order_by(ProofRow.id)
+        )
+        newest.update((node, measured) for node, measured in session.execute(query))
+    return min(newest.values(), key=lambda each: float(each.get("gemm_fp32_flops", 0.0)), default=None)
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _begin(
-    session: Session, providers: Mapping[str, Provider], node_id: str, actor: Actor, now: datetime
-) -> tuple[Node, str]:
+def _begin(session: Session, ground: Ground, node_id: str, durably: bool, actor: Actor, now: datetime) -> str:
+    """Take the node for a while and write down what for; returns the window."""
     permit(actor, "supply.write")
-    node = supply.node(session, node_id, actor=actor)
-    if node.provider not in providers:
-        known = ", ".join(sorted(providers)) or "none"
+    node: Node = supply.node(session, node_id, actor=actor)
+    if node.provider not in ground.providers:
+        known = ", ".join(sorted(ground.providers)) or "none"
         raise Conflict(f"provider {node.provider!r} of node {node_id} is not connected here: connected are {known}")
+    ends_at = min(now + WINDOW, node.ends_at)
     made = upkeep.plan_maintenance(
-        session,
-        node_ids=[node_id],
-        start=now,
-        end=min(now + WINDOW, node.ends_at),
-        reason="qualification",
-        actor=actor,
-        now=now,
+        session, node_ids=[node_id], start=now, end=ends_at, reason="qualification", actor=actor, now=now
     )
-    return node, made[0].holder
-
-
-def _measure(provider: Provider, node: Node, window: str, clock: Clock) -> tuple[Verdict, Any, NodeFacts]:
-    request = CreateRequest(f"{window}/proof", window, node.shape, (node.id,), until=clock.now() + WINDOW)
-    made = provider.create(request)
-    deadline = time.monotonic() + READY_S
-    while (facts := provider.describe(made.nodes[0].ref)).state == "creating" and time.monotonic() < deadline:
-        time.sleep(PAUSE_S)
-    sold = promise(node, facts)
-    if provider.capabilities().executes:
-        return qualify(provider, facts.ref, sold, facts=facts), sold, facts
-    return by_word(sold, facts), sold, facts
-
-
-def _give_back(provider: Provider, window: str) -> None:
-    """Take back whatever carries the window's tag; what is left is an orphan, and found by its tag."""
-    deadline = time.monotonic() + GONE_S
-    with contextlib.suppress(ProviderError):
-        while refs := provider.find(window).refs:
-            for ref in refs:
-                provider.terminate(ref)
-            if time.monotonic() > deadline:
-                return
-            time.sleep(PAUSE_S)
-
-
-def _close(database: Database, window: str, reason: str, actor: Actor, clock: Clock) -> None:
-    database.run(lambda session: upkeep.end_maintenance(session, window, reason=reason, actor=actor, now=clock.now()))
-
-
-def _finish(
-    session: Session,
-    node: Node,
-    window: str,
-    verdict: Verdict,
-    signed: Mapping[str, Any],
-    actor: Actor,
-    now: datetime,
-) -> Proof:
-    upkeep.end_maintenance(session, window, reason="qualified", actor=actor, now=now)
-    row = ProofRow(
-        id=ids.new("prf", now),
-        node_id=node.id,
-        window=window,
-        verdict=verdict.verdict,
-        at=now,
-        measured=dict(verdict.measured),
-        certificate=dict(signed),
+    task = ProvingRow(
+        window_id=made[0].holder,
+        node_id=node_id,
+        actor=asdict(actor),
+        durable=durably,
+        begun_at=now,
+        ends_at=ends_at,
+        outcome="",
     )
-    session.add(row)
-    session.flush()
-    if verdict.verdict != "unknown":
-        to = NodeState.HEALTHY if verdict.accepts else NodeState.FAILED
-        if not (node.state is NodeState.FAILED and to is NodeState.HEALTHY):
-            supply.set_node(session, node.id, to, f"qualified: {verdict.reason}", actor=actor, now=now)
-    record(
-        session,
-        actor=actor,
-        action="node.prove",
-        target=node.id,
-        outcome=verdict.verdict,
-        reason=verdict.reason,
-        details={"proof": row.id, "coverage": round(verdict.coverage, 3)},
-        now=now,
-    )
-    return _proof(row)
+    session.add(task)
+    return task.window_id
 
 
 def _proof(row: ProofRow) -> Proof:

@@ -32,6 +32,9 @@ class ContractRow(Base):
     minimum_node_hours: Mapped[Decimal]
     tags: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    returning_since: Mapped[datetime | None]
+    return_reason: Mapped[str] = mapped_column(Text, default="")
+    closed_at: Mapped[datetime | None]
 
 
 class BlockRow(Base):

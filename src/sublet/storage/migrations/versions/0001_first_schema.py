@@ -353,6 +353,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_calendar_nodes_shape_node_id"), "calendar_nodes", ["shape", "node_id"], unique=False)
     op.create_table(
+        "caps",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("nodes", sa.Integer(), nullable=True),
+        sa.Column("accelerators", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("set_at", UTCDateTime(), nullable=False),
+        sa.Column("set_by", sa.String(length=80), nullable=False),
+        sa.CheckConstraint("kind IN ('organisation', 'group', 'project')", name=op.f("ck_caps_kind")),
+        sa.CheckConstraint("nodes >= 0 AND accelerators >= 0", name=op.f("ck_caps_counts")),
+        sa.CheckConstraint("nodes IS NOT NULL OR accelerators IS NOT NULL", name=op.f("ck_caps_something")),
+        sa.PrimaryKeyConstraint("kind", "subject", name=op.f("pk_caps")),
+    )
+    op.create_table(
         "commit_marks",
         sa.Column("connection", sa.String(length=40), nullable=False),
         sa.Column("mark", sa.String(length=40), nullable=False),
@@ -374,6 +388,9 @@ def upgrade() -> None:
         sa.Column("minimum_node_hours", Amount(), nullable=False),
         sa.Column("tags", Document, nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("returning_since", UTCDateTime(), nullable=True),
+        sa.Column("return_reason", sa.Text(), nullable=False),
+        sa.Column("closed_at", UTCDateTime(), nullable=True),
         sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_contracts_term")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contracts")),
     )
@@ -570,15 +587,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_node_proofs_node_id_id"), "node_proofs", ["node_id", "id"], unique=False)
     op.create_table(
+        "node_provings",
+        sa.Column("window_id", sa.String(length=40), nullable=False),
+        sa.Column("node_id", sa.String(length=40), nullable=False),
+        sa.Column("actor", Document, nullable=False),
+        sa.Column("durable", sa.Boolean(), nullable=False),
+        sa.Column("begun_at", UTCDateTime(), nullable=False),
+        sa.Column("ends_at", UTCDateTime(), nullable=False),
+        sa.Column("finished_at", UTCDateTime(), nullable=True),
+        sa.Column("proof_id", sa.String(length=40), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("window_id", name=op.f("pk_node_provings")),
+    )
+    op.create_index(op.f("ix_node_provings_finished_at"), "node_provings", ["finished_at"], unique=False)
+    op.create_table(
         "organisations",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("tier", sa.Integer(), nullable=False),
+        sa.Column("group", sa.String(length=200), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organisations")),
         sa.UniqueConstraint("name", name=op.f("uq_organisations_name")),
     )
+    op.create_index(op.f("ix_organisations_group"), "organisations", ["group"], unique=False)
     op.create_table(
         "orphans",
         sa.Column("provider", sa.String(length=80), nullable=False),
