@@ -5,6 +5,7 @@ Invariant: what a worker needs to open its house is in its environment, so that 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -19,6 +20,8 @@ from sublet.api.embedded import open_house
 from sublet.api.house import House
 from sublet.api.logs import configure
 from sublet.api.settings import Settings
+from sublet.broker.proving.procedure import Ground
+from sublet.storage import durable
 
 _HOME, _DATABASE, _SETTINGS = "SUBLET_SERVE_HOME", "SUBLET_SERVE_DATABASE", "SUBLET_SERVE_SETTINGS"
 
@@ -43,7 +46,10 @@ def serve(
     """Serve until interrupted: `house` in this process, or `workers` processes that each open their own."""
     configure()
     if workers == 1:
-        uvicorn.Server(_config(create_app(house))).run(sockets=[listening])
+        _prepare(house)
+        app = create_app(house)
+        settle()
+        uvicorn.Server(_config(app)).run(sockets=[listening])
         return
     house.database.close()
     os.environ[_HOME] = str(home)
@@ -73,4 +79,19 @@ def make() -> FastAPI:
     configure()
     settings = Settings(**json.loads(os.environ[_SETTINGS]))
     house, _ = open_house(Path(os.environ[_HOME]), database=os.environ[_DATABASE] or None, settings=settings)
-    return create_app(house)
+    _prepare(house)
+    app = create_app(house)
+    settle()
+    return app
+
+
+def settle() -> None:
+    """Tell the garbage collector what stays, and to look less often: an answer makes thousands of values, no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def _prepare(house: House) -> None:
+    """A server works durably; the engine of workflows is not started before there is one."""
+    durable.prepare(house.database, Ground(house.database, house.providers, house.signer, house.clock))

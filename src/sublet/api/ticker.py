@@ -1,7 +1,7 @@
-"""The work beside the requests: the engine's passes, webhooks, and old replies dropped, each in a thread of its own.
+"""The work beside the requests: the engine's passes, webhooks, what a dead process left, old replies dropped.
 
-Every process may run it; what two of them must not do twice is claimed in the database. Invariant: nothing that goes
-wrong here ends the thread, and stopping waits for the pass under way.
+Each has a thread of its own, in every process; what two of them must not do twice is claimed in the database.
+Invariant: nothing that goes wrong here ends the thread, and stopping waits for the pass under way.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from collections.abc import Callable
 
 from sublet.api.house import House
 from sublet.broker.hooks import delivery
+from sublet.broker.proving import recovery
+from sublet.broker.proving.procedure import Ground
 from sublet.broker.replies import service as replies
 from sublet.broker.runs import service as runs
+from sublet.storage import durable
 from sublet.storage.engine import DatabaseBusy
 
 PURGE_EVERY_S = 3600.0
+RESUME_EVERY_S = 5.0
+FINISH_S = 5  # for workflows under way when the process stops; another goes on with what is not done
 
 _log = logging.getLogger("sublet.api")
 
@@ -35,6 +40,7 @@ class Ticker:
                 ("engine", self._engine, every),
                 ("runs", self._runs, every),
                 ("webhooks", self._webhooks, every),
+                ("resume", self._resume, RESUME_EVERY_S),
                 ("purge", self._purge, PURGE_EVERY_S),
             )
         ]
@@ -49,6 +55,8 @@ class Ticker:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        if durable.ready(self._house.database):
+            durable.stop(finish_s=FINISH_S)
 
     def _loop(self, name: str, work: Callable[[], None], every: float) -> None:
         while not self._stopping.is_set():
@@ -80,6 +88,10 @@ class Ticker:
             house.metrics.attempts(made)
             if self._stopping.is_set():
                 return
+
+    def _resume(self) -> None:
+        house = self._house
+        recovery.resume(Ground(house.database, house.providers, house.signer, house.clock))
 
     def _purge(self) -> None:
         house = self._house
