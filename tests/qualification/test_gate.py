@@ -214,3 +214,27 @@ def test_measured_figures_become_an_accelerator_and_a_fabric(good):
 def test_what_was_not_measured_makes_no_accelerator():
     with pytest.raises(InputError, match="gemm_fp32_flops was not measured"):
         figures.accelerator_of({"memory_bytes": 1e9})
+
+
+@pytest.mark.parametrize(
+    ("share", "load_1", "load_5", "part", "expected"),
+    [
+        (1.0, 0.0, 0.0, 0.5, (1, 1, 1)),  # alone
+        (0.5, 0.5, 0.5, 0.5, (1, 2**0.5, 2)),  # busy now, though the last minutes were not
+        (1.0, 2.5, 0.0, 0.5, (1, 3**0.5, 3)),  # quiet now, and busy a minute ago
+        (1.0, 0.0, 3.5, 0.5, (1, 1, 4)),  # and five minutes ago
+        (None, 9.0, 9.0, 1.0, (1, 1, 1)),  # nothing was measured: nothing is said
+    ],
+)
+def test_sharing_widens_what_is_promised(share, load_1, load_5, part, expected):
+    measured = {"load_1_per_core": load_1, "load_5_per_core": load_5, "part_of_machine": part}
+    slow = figures.slowdown_of(measured if share is None else {**measured, "core_share": share})
+    assert (slow.best, slow.expected, slow.worst) == pytest.approx(expected)
+    assert slow.best <= slow.expected <= slow.worst
+    assert ("of its cores" in slow.sentence) == (share is not None)
+
+
+def test_the_rate_of_a_shared_processor_is_the_one_that_it_has_alone(good):
+    measured = dict(gate.judge(SOLD, good).measured)
+    measured |= {"gemm_fp32_flops": 2e11, "gemm_fp32_best_flops": 4e11, "unshared_fp32_flops": 9e11}
+    assert figures.accelerator_of(measured).peak_flops["fp32"] == 9e11

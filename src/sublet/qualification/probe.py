@@ -18,7 +18,7 @@ from typing import Any
 from sublet.qualification import probe_compute, probe_host, probe_io
 from sublet.qualification.schema import SCHEMA
 
-BUDGET_S = 2.5  # of measuring; starting Python and numpy comes on top
+BUDGET_S = 3.0  # of measuring; starting Python and numpy comes on top
 
 Measure = Callable[[float], Mapping[str, Any]]  # seconds that it may take -> figures
 
@@ -26,13 +26,14 @@ Measure = Callable[[float], Mapping[str, Any]]  # seconds that it may take -> fi
 MEASURES: Mapping[str, tuple[Measure, float]] = {
     "identity": (probe_host.identity, 0.0),
     "cpu": (probe_host.cpu, 0.0),
-    "memory": (probe_host.memory, 0.10),
-    "gemm_fp32": (probe_compute.gemm_fp32, 0.25),
-    "gemm_fp64": (probe_compute.gemm_fp64, 0.15),
-    "triad": (probe_compute.triad, 0.15),
-    "disk": (probe_io.disk, 0.20),
-    "loopback": (probe_io.loopback, 0.10),
-    "clock": (probe_host.clock, 0.05),
+    "memory": (probe_host.memory, 0.08),
+    "gemm_fp32": (probe_compute.gemm_fp32, 0.21),
+    "gemm_fp64": (probe_compute.gemm_fp64, 0.12),
+    "triad": (probe_compute.triad, 0.12),
+    "sharing": (probe_compute.sharing, 0.20),
+    "disk": (probe_io.disk, 0.16),
+    "loopback": (probe_io.loopback, 0.08),
+    "clock": (probe_host.clock, 0.03),
 }
 
 

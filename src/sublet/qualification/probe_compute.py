@@ -5,6 +5,7 @@ A rate is the median of repeats; the spread beside it is (p90 - p10) / median, f
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 _SIZE = 1024  # of the square matrices: large against the cost of a call, small against any slice
 _REPEATS = 25
+_SHORT = 512  # of the products by which sharing is seen: each takes a millisecond or two, so some run undisturbed
 _TRIAD_BYTES = 64 << 20  # per array: beyond the caches of most processors
 _TRIAD_STREAMS = 5  # arrays read or written by the two passes of a = b + s * c; write-allocate traffic is not counted
 
@@ -81,12 +83,39 @@ def triad(budget_s: float) -> Mapping[str, Any]:
     }
 
 
-def _timed(run: Callable[[], object], budget_s: float) -> list[float]:
+def sharing(budget_s: float) -> Mapping[str, Any]:
+    """How much of its cores the node gets: the mean rate of many short products over the best of them (1: all).
+
+    A product of a millisecond or two fits between two turns of other processes, so the best is the rate of cores that
+    nobody shares; the mean over all of them is what a long job gets now. With it the system's load averages (runnable
+    processes over 1 and 5 minutes, per core), None where it does not say.
+    """
+    generator = np.random.default_rng(0)
+    left, right = (generator.standard_normal((_SHORT, _SHORT)).astype(np.float32) for _ in range(2))
+    out = np.empty_like(left)
+    seconds = _timed(lambda: np.matmul(left, right, out=out), budget_s, most=1_000_000)
+    machine = os.cpu_count() or 1
+    try:
+        one, five, _ = (load / machine for load in os.getloadavg())
+    except OSError:
+        one = five = None  # type: ignore[assignment]
+    flop = 2.0 * _SHORT**3
+    return {
+        "share": min(1.0, min(seconds) / float(np.mean(seconds))),
+        "best_flops": flop / min(seconds),
+        "repeats": len(seconds),
+        "load_1": one,
+        "load_5": five,
+        "part_of_machine": len(os.sched_getaffinity(0)) / machine,
+    }
+
+
+def _timed(run: Callable[[], object], budget_s: float, most: int = _REPEATS) -> list[float]:
     """Seconds of each repeat, after one that warms up: at least five, then as many as the budget allows."""
     run()
     seconds: list[float] = []
     end = time.perf_counter() + budget_s
-    while len(seconds) < 5 or (len(seconds) < _REPEATS and time.perf_counter() < end):
+    while len(seconds) < 5 or (len(seconds) < most and time.perf_counter() < end):
         at = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - at)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
+from functools import partial
 from typing import Any
 
 from sublet.broker.errors import Invalid
@@ -140,7 +141,37 @@ def _price(sale: Sale, asked: Any, today: date) -> Any:
     if limits.min_count and limits.min_count > most:
         return Refused(sale.accelerator, "count", f"{limits.min_count} are asked for and a gang has {most} at most")
     columns = from_offers([_offer(sale, name, today)])
-    return price_all(replace(asked, constraints=limits), columns, as_of=today, facts=facts, plan=plan, every=True)
+    planned = plan if sale.accelerator != CPU_ACCELERATOR else partial(_shared, sale)
+    return price_all(replace(asked, constraints=limits), columns, as_of=today, facts=facts, plan=planned, every=True)
+
+
+def _shared(sale: Sale, *asked: Any, **more: Any) -> list[Any]:
+    """The estimator's plan for cores that other processes use too: every time as long as sharing makes it."""
+    from sublet.estimate.plan import plan
+    from sublet.estimate.result import Estimate, Interval
+    from sublet.qualification.figures import slowdown_of
+
+    slow = slowdown_of(sale.measured or {})
+
+    def longer(time: Interval) -> Interval:
+        return Interval(time.p10 * slow.best, time.p50 * slow.expected, time.p90 * slow.worst)
+
+    def told(answer: Any) -> Any:
+        if not isinstance(answer, Estimate) or slow.worst <= 1.05:
+            return answer
+        why = f"the cores are shared with other processes of the machine: {slow.sentence}"
+        return replace(
+            answer,
+            step_s=longer(answer.step_s),
+            run_s=longer(answer.run_s),
+            tokens_per_s=answer.tokens_per_s / slow.expected,
+            mfu=answer.mfu / slow.expected,
+            hfu=answer.hfu / slow.expected,
+            breakdown_s={part: seconds * slow.expected for part, seconds in answer.breakdown_s.items()},
+            assumptions=(*answer.assumptions, why),
+        )
+
+    return [told(answer) for answer in plan(*asked, **more)]
 
 
 def _offer(sale: Sale, name: str, today: date) -> Any:
