@@ -242,6 +242,7 @@ class ProviderContract:
         process = subject.provider.execute(ref, argv)
         assert process.wait(subject.patience_s) == 0
         assert process.argv == tuple(argv)
+        assert isinstance(process.note(), str)
         assert [(known.id, known.poll()) for known in subject.again().processes(ref)] == [(process.id, 0)]
 
     def test_a_command_on_a_node_that_is_gone_is_declined(self, subject):

@@ -237,6 +237,30 @@ def test_a_node_that_is_being_ended_when_the_broker_dies_is_ended_by_the_next(no
     assert provider.describe(ref).state == "gone"
 
 
+@pytest.mark.parametrize(
+    ("ending", "sentence"),
+    [
+        ({"cpu_s": 4.0, "busy_s": 9.5, "wall_s": 10.0}, "4.0 s of CPU time of the 10.0 s that its core had"),
+        ({"cpu_s": 4.0, "busy_s": 9.5, "wall_s": 10.0}, "others of this machine took 5.5 s"),
+        ({"cpu_s": 9.8, "busy_s": 10.0, "wall_s": 10.0}, ""),  # nobody to speak of
+        ({"cpu_s": 0.1, "busy_s": 0.4, "wall_s": 0.4}, ""),  # too short to be measured
+        ({"cpu_s": 4.0, "busy_s": None, "wall_s": 10.0}, ""),  # a system that does not count
+        ({}, ""),
+    ],
+)
+def test_a_command_says_that_its_cores_were_shared(node, ending, sentence):
+    process = node[0].execute(node[1], ["true"])
+    assert process.wait(20) == 0
+    found = json.loads((process.directory / "status.json").read_text())
+    assert found["cpu_s"] >= 0
+    assert found["wall_s"] > 0
+    assert found["busy_s"] is None or found["busy_s"] >= 0
+    kept = {name: value for name, value in found.items() if name not in ("cpu_s", "busy_s", "wall_s")}
+    (process.directory / "status.json").write_text(json.dumps({**kept, **ending}))
+    assert sentence in process.note()
+    assert bool(process.note()) == bool(sentence)
+
+
 def test_a_killed_supervisor_takes_its_command_with_it(node):
     process = node[0].execute(node[1], ["sleep", "987651"])
     wait_for(lambda: pids("987651"))
@@ -291,6 +315,14 @@ def test_an_identity_is_more_than_a_number():
 def test_a_machine_is_not_cut_into_more_than_it_is(supply, sentence):
     with pytest.raises(InputError, match=sentence):
         slices(supply, (0, 1, 2, 3), 1000)
+
+
+@pytest.mark.parametrize(
+    ("cores", "nodes", "each"), [(1, 1, 1), (2, 1, 1), (4, 1, 3), (2, 2, 1), (4, 2, 1), (5, 2, 2), (16, 1, 15)]
+)
+def test_a_core_stays_with_the_broker_where_there_is_one_to_spare(cores, nodes, each):
+    parts = slices(LocalSupply(nodes=nodes), tuple(range(cores)), 1000)
+    assert [len(part.cores) for part in parts] == [each] * nodes
 
 
 def test_slices_share_no_core():

@@ -51,6 +51,7 @@ def _supervise(spec: dict[str, Any], answer: int) -> None:
         _enter_slice(spec)
         with open(spec["supervisor"], "w", encoding="utf-8") as file:
             json.dump({"pid": os.getpid(), "start": _start_ticks()}, file)
+        began = time.monotonic(), _busy_s(spec["cores"])
         process = _start(spec, libc)
     except OSError as error:
         os.write(answer, json.dumps({"error": error.strerror or str(error), "errno": error.errno}).encode())
@@ -67,7 +68,7 @@ def _supervise(spec: dict[str, Any], answer: int) -> None:
     if spec["seconds"] is not None:
         signal.signal(signal.SIGALRM, lambda *_: _time_is_up(spec))
         signal.setitimer(signal.ITIMER_REAL, max(0.001, spec["seconds"]))
-    _wait(spec, process.pid)
+    _wait(spec, process.pid, began)
 
 
 def _enter_slice(spec: dict[str, Any]) -> None:
@@ -110,7 +111,7 @@ def _start(spec: dict[str, Any], libc: Any) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait(spec: dict[str, Any], command: int) -> None:
+def _wait(spec: dict[str, Any], command: int, began: tuple[float, float | None]) -> None:
     """Until the command and everything that it left behind have ended."""
     while True:
         try:
@@ -118,20 +119,46 @@ def _wait(spec: dict[str, Any], command: int) -> None:
         except ChildProcessError:
             return
         if pid == command:
-            _write_status(spec, os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
+            _write_status(
+                spec,
+                os.waitstatus_to_exitcode(status),
+                cpu_s=usage.ru_utime + usage.ru_stime,
+                wall_s=time.monotonic() - began[0],
+                busy_s=_since(began[1], _busy_s(spec["cores"])),
+            )
 
 
-def _write_status(spec: dict[str, Any], status: int, cpu_s: float | None, reason: str = "") -> None:
+def _busy_s(cores: list[int]) -> float | None:
+    """CPU seconds since the machine started that these cores were busy for anyone, a host above them included."""
+    names = {f"cpu{core}".encode() for core in cores}
+    ticks = 0
+    try:
+        with open("/proc/stat", "rb") as file:
+            for line in file:
+                fields = line.split()
+                if fields[0] in names:
+                    user, nice, system, _, _, irq, softirq, steal = (int(field) for field in fields[1:9])
+                    ticks += user + nice + system + irq + softirq + steal
+    except (OSError, ValueError):
+        return None
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _since(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _write_status(spec: dict[str, Any], status: int, *, reason: str = "", **seconds: float | None) -> None:
     if os.path.exists(spec["status"]):
         return
     partial = f"{spec['status']}.{os.getpid()}"
     with open(partial, "w", encoding="utf-8") as file:
-        json.dump({"status": status, "cpu_s": cpu_s, "ended_at": time.time(), "reason": reason}, file)
+        json.dump({"status": status, **seconds, "ended_at": time.time(), "reason": reason}, file)
     os.replace(partial, spec["status"])
 
 
 def _time_is_up(spec: dict[str, Any]) -> None:
-    _write_status(spec, -signal.SIGKILL, None, f"its time of {spec['seconds']} s was up")
+    _write_status(spec, -signal.SIGKILL, reason=f"its time of {spec['seconds']} s was up")
     if spec["cgroup"]:
         with contextlib.suppress(OSError), open(os.path.join(spec["cgroup"], "cgroup.kill"), "w") as file:
             file.write("1")  # this process with it

@@ -23,6 +23,8 @@ from sublet.providers.protocol import Declined, Limits, ProviderUnavailable, Std
 
 _KILLED = -9
 _START_TIMEOUT_S = 30.0
+_SHARED = 0.05  # of the cores' time, taken by others: below it nobody notices
+_SHORTEST_S = 1.0  # the system counts hundredths of a second
 
 
 class LocalProcess:
@@ -75,6 +77,21 @@ class LocalProcess:
         """What the command has written to standard error so far."""
         return _read(Path(self._spec["stderr"]), offset, limit)
 
+    def note(self) -> str:
+        """That its cores were shared, where others took more than a twentieth of them while it ran."""
+        found = self._ending()
+        if not found or any(not isinstance(found.get(name), int | float) for name in ("cpu_s", "busy_s", "wall_s")):
+            return ""
+        count = len(self._spec["cores"])
+        given, others = found["wall_s"] * count, max(0.0, found["busy_s"] - found["cpu_s"])
+        if found["wall_s"] < _SHORTEST_S or others < _SHARED * given:
+            return ""
+        cores = "its core" if count == 1 else f"its {count} cores"
+        return (
+            f"the node's cores were shared: the command had {found['cpu_s']:.1f} s of CPU time of the {given:.1f} s"
+            f" that {cores} had, others of this machine took {others:.1f} s"
+        )
+
     def kill(self) -> None:
         """The supervisor, the command, and everything that the command started and the supervisor adopted."""
         group = Path(self._spec["cgroup"]) if self._spec["cgroup"] else None
@@ -101,10 +118,16 @@ class LocalProcess:
         return supervisor is not None and is_alive(supervisor)
 
     def _status(self) -> int | None:
+        found = self._ending()
+        return None if found is None else int(found["status"])
+
+    def _ending(self) -> dict[str, Any] | None:
+        """How it ended, as its supervisor wrote it down."""
         try:
-            return int(json.loads((self._directory / "status.json").read_text(encoding="utf-8"))["status"])
+            found: dict[str, Any] = json.loads((self._directory / "status.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        return found
 
 
 def commands(directory: Path) -> tuple[LocalProcess, ...]:

@@ -22,7 +22,7 @@ class LocalSupply:
     nodes: int = 1
     shape: str = "local"
     price_per_node_hour: Money | None = None
-    cpus_per_node: int | None = None  # None: the cores that we may use, divided
+    cpus_per_node: int | None = None  # None: the cores that we may use less one, divided
     memory_bytes_per_node: int | None = None  # None: the memory that we may use less a tenth, divided
     processes_per_node: int = 4096
     accelerator: str = CPU_ACCELERATOR
@@ -42,7 +42,7 @@ def slices(supply: LocalSupply, cores: tuple[int, ...], memory_bytes: int) -> tu
     """`cores` (numbers) and `memory_bytes` cut into the supply's nodes. Raises InputError where they do not fit."""
     if supply.nodes < 1:
         raise InputError(f"this machine cannot be {supply.nodes} nodes: give one or more")
-    each = supply.cpus_per_node if supply.cpus_per_node is not None else len(cores) // supply.nodes
+    each = supply.cpus_per_node if supply.cpus_per_node is not None else _even(len(cores), supply.nodes)
     if each < 1 or each * supply.nodes > len(cores):
         raise InputError(
             f"{supply.nodes} nodes of {max(each, 1)} cores need {supply.nodes * max(each, 1)} cores and "
@@ -55,6 +55,11 @@ def slices(supply: LocalSupply, cores: tuple[int, ...], memory_bytes: int) -> tu
             f"this machine has {format_bytes(memory_bytes)}: ask for fewer nodes or less memory each"
         )
     return tuple(Slice(n, cores[n * each : (n + 1) * each], memory) for n in range(supply.nodes))
+
+
+def _even(cores: int, nodes: int) -> int:
+    """Cores of each node: as many as leave one for the broker and the rest of the machine, but at least one."""
+    return max(cores // nodes - (cores % nodes == 0), 1) if cores >= nodes else 0
 
 
 def usable_cores() -> tuple[int, ...]:

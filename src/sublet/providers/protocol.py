@@ -218,6 +218,9 @@ class Process(Protocol):
     def errors(self, offset: int = 0, limit: int | None = None) -> bytes:
         """Standard error, likewise."""
 
+    def note(self) -> str:
+        """A sentence on how it went, once it has ended and where the provider measured one; else ""."""
+
     def kill(self) -> None:
         """End it and every process it started; no error when it has ended."""
 

@@ -66,6 +66,10 @@ class SimulatedProcess:
         """The scripted errors."""
         return _cut(self._row()["errors"], offset, limit)
 
+    def note(self) -> str:
+        """Nothing: no machine was there to be measured."""
+        return ""
+
     def kill(self) -> None:
         """It has ended with -9, unless it had ended before."""
         if self.poll() is None:
