@@ -165,8 +165,10 @@ def _looked_at(call: Call, found: Run) -> Run:
     status = process.poll() if process is not None else None
     if status is None:
         return found
-    house = call.house
-    return house.database.run(lambda session: service.ended(session, found.id, status=status, now=house.clock.now()))
+    house, note = call.house, process.note() if process is not None else ""
+    return house.database.run(
+        lambda session: service.ended(session, found.id, status=status, reason=note, now=house.clock.now())
+    )
 
 
 def _whole(data: bytes) -> bytes:

@@ -30,6 +30,7 @@ class Measured:
     tokens: float | None = None
     tokens_per_s: float | None = None
     source: str = ""  # who measured: "the job's own log"
+    note: str = ""  # what the provider measured beside it: that the cores were shared
 
 
 @dataclass(frozen=True)
@@ -211,9 +212,15 @@ def efficiency(promised: Quoted, came: Actual) -> Decimal | None:
 
 
 def differences(
-    lease: Billed, promised: Quoted, came: Actual, not_charged: Sequence[Free], every: Sequence[Line], why_ended: str
+    lease: Billed,
+    promised: Quoted,
+    came: Actual,
+    not_charged: Sequence[Free],
+    every: Sequence[Line],
+    why_ended: str,
+    note: str = "",
 ) -> tuple[str, ...]:
-    """One sentence for each way in which what came is not what was quoted."""
+    """One sentence for each way in which what came is not what was quoted; `note`: what was measured beside it."""
     if lease.active_at is None:
         return ("it never served, so nothing is charged",)
     said = []
@@ -242,7 +249,7 @@ def differences(
         said.append(
             f"it cost {came.cost}, {Money(abs(change.amount), change.currency)} {word} than the quote's {promised.cost}"
         )
-    return (*said, *_job(promised, came))
+    return (*said, *_job(promised, came), *((note,) if note else ()))
 
 
 def _job(promised: Quoted, came: Actual) -> Iterable[str]:

@@ -72,7 +72,7 @@ def issue(
 
     promised = receipt.quoted(quotes.quote(session, lease.quote_id, actor=SYSTEM))
     came = receipt.actual(lease, usage, total, measured)
-    not_charged = receipt.free(lease, usage)
+    not_charged, why = receipt.free(lease, usage), rules.ENDED_BY[ended_by]
     given = Receipt(
         id=ids.new("rcp", now),
         lease=lease.id,
@@ -92,7 +92,9 @@ def issue(
         lines=every,
         total=total,
         not_charged=not_charged,
-        differences=receipt.differences(lease, promised, came, not_charged, every, rules.ENDED_BY[ended_by]),
+        differences=receipt.differences(
+            lease, promised, came, not_charged, every, why, measured.note if measured else ""
+        ),
         ledger=_reference(session, lease, currency),
     )
     _store(session, given, now)

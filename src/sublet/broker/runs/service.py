@@ -146,15 +146,16 @@ def measured(session: Session, lease: Lease) -> Measured | None:
     """
     tokens = quotes.quote(session, lease.quote_id, actor=SYSTEM).estimate.get("tokens")
     query = select(RunRow).where(RunRow.lease_id == lease.id, RunRow.status == 0, RunRow.ended_at.is_not(None))
-    seconds = [value for value in (_run(row).seconds for row in session.scalars(query)) if value]
-    if not seconds:
+    timed = [(run.seconds, run.reason) for run in map(_run, session.scalars(query)) if run.seconds]
+    if not timed:
         return None
-    longest = max(seconds)
+    longest, note = max(timed)
     return Measured(
         run_s=longest,
         tokens=float(tokens) if tokens else None,
         tokens_per_s=float(tokens) / longest if tokens else None,
         source="start and end of the longest command that succeeded",
+        note=note,
     )
 
 
@@ -186,7 +187,7 @@ def follow(database: Any, providers: Mapping[str, Provider], now: datetime) -> i
         if process is None:
             over.append((found.id, None, "its node is gone"))
         elif (status := process.poll()) is not None:
-            over.append((found.id, status, ""))
+            over.append((found.id, status, process.note()))
 
     def write(session: Session) -> None:
         for run_id, status, reason in over:

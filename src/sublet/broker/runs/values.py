@@ -23,7 +23,7 @@ class Run:
     started_at: datetime
     ended_at: datetime | None
     status: int | None  # exit status; below zero: killed by that signal; None while it runs
-    reason: str  # why it never started, or was stopped
+    reason: str  # why it never started, was stopped, or took its time
 
     @property
     def seconds(self) -> float | None:
