@@ -17,8 +17,8 @@ PIP_LOCAL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --
 .PHONY: demo serve broker-demo test lint lint-format lint-rules lint-types lint-imports format docs generated bench constraints clean help
 
 help:
-	@echo "make demo    quote examples/mpt-30b.yaml with what is built in (no network once installed)"
-	@echo "make broker-demo  a broker with this machine as supply: qualify, quote, lease, run, receipt"
+	@echo "make demo    quote examples/mpt-30b.yaml, then a broker with this machine as supply: lease, run, receipt (a minute, no network)"
+	@echo "make broker-demo  its second half alone"
 	@echo "make serve   the broker stays up: API at /v1, tokens printed once (SERVE_ARGS=...)"
 	@echo "make test    all tests, with coverage"
 	@echo "make lint    formatting, lint rules, types, import contracts"
@@ -29,7 +29,7 @@ help:
 	@echo "make constraints  resolve the pins anew (needs uv)"
 
 demo: $(RUNTIME)
-	@$(BIN)/sublet quote examples/mpt-30b.yaml
+	@$(BIN)/sublet demo
 
 broker-demo: $(RUNTIME)
 	@$(BIN)/sublet demo broker

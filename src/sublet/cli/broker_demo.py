@@ -1,6 +1,7 @@
-"""`sublet demo broker`: the whole flow on this machine alone, in a temporary home.
+"""`sublet demo`: a quote from the market, then the whole flow on this machine alone, in a temporary home.
 
-Every step goes through the SDK and the API, as any tenant's and any operator's would.
+Every step goes through the SDK and the API, as any tenant's and any operator's would. Invariant: nothing is left
+behind, whatever happens: the lease's processes end before the home is removed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,44 +22,90 @@ from sublet.errors import InputError, SubletError
 
 if TYPE_CHECKING:
     from sublet.client import Client
-    from sublet.client.values import Quote
+    from sublet.client.values import Quote, Run
 
-EXAMPLE, JOB = "train_tiny.py", "train-tiny.yaml"
+EXAMPLE, JOB, MARKET_JOB = "train_tiny.py", "train-tiny.yaml", "mpt-30b.yaml"
 TERM = timedelta(days=1)
+STEPS, FEWEST, ROWS = 40, 10, 6
+PATIENCE_S = 20.0  # a run that is expected to take longer is made shorter, for somebody watches
 
-
-@click.group()
-def demo() -> None:
-    """The whole of it on this machine alone."""
-
-
-@demo.command("broker")
-@click.option(
+EXAMPLES = click.option(
     "--examples",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default="examples",
     show_default=True,
-    help=f"Where {EXAMPLE} and {JOB} lie.",
+    help=f"Where {EXAMPLE}, {JOB} and {MARKET_JOB} lie.",
 )
-@click.option("--steps", type=click.IntRange(5, 100_000), default=100, show_default=True, help="Of the training run.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def demo(context: click.Context) -> None:
+    """Quote MPT-30B on the market, then lease this machine through a broker of its own: a minute, and no network."""
+    if context.invoked_subcommand is not None:
+        return
+    home_before = os.environ.get("SUBLET_HOME")
+    with _home(keep=False) as home:
+        os.environ["SUBLET_HOME"] = str(home)
+        try:
+            _market()
+            context.invoke(broker, examples=Path("examples"), steps=None, keep=False)
+        finally:
+            os.environ.pop("SUBLET_HOME")
+            if home_before is not None:
+                os.environ["SUBLET_HOME"] = home_before
+
+
+def _market() -> None:
+    """The first half: what the same question costs on the market, from the prices that ship with us."""
+    from sublet.cli.quote import quote
+
+    job = Path("examples") / MARKET_JOB
+    if not job.exists():
+        raise InputError(f"{job} is not here: run this in the checkout, or use: sublet demo broker --examples FOLDER")
+    click.echo(f"$ sublet quote {job} --limit {ROWS}")
+    quote.main([str(job), "--limit", str(ROWS)], prog_name="sublet quote", standalone_mode=False)
+    click.echo()
+
+
+@demo.command("broker")
+@EXAMPLES
+@click.option(
+    "--steps",
+    type=click.IntRange(5, 100_000),
+    metavar="N",
+    help=f"Of the training run; {STEPS}, or on a busy machine as many as fit into {PATIENCE_S:g} s, where you do not say.",
+)
 @click.option("--keep", is_flag=True, help="Keep the temporary home and say where it is.")
-def broker(examples: Path, steps: int, keep: bool) -> None:
+def broker(examples: Path, steps: int | None, keep: bool) -> None:
     """Start a broker with this machine as supply, qualify it, quote and run a real small training, show the receipt."""
     script, job = (examples / EXAMPLE).resolve(), examples / JOB
     if not script.exists() or not job.exists():
         raise InputError(f"--examples {examples}: {EXAMPLE} and {JOB} are not there")
     began = time.monotonic()
     with _home(keep) as home, _clients(home) as (operator, tenant, project):
-        click.echo(f"a broker on SQLite in {home}, this machine as supply")
+        _step("broker", f"SQLite in {home}, this machine as supply; nothing leaves it")
         node = _supply(operator)
         _qualify(operator, node)
-        quote = _quote(tenant, project, job, steps)
+        quote, steps = _quote(tenant, project, job, steps)
         lease = _lease(tenant, quote)
-        actual = _run(tenant, lease, script, steps)
+        try:
+            run = _run(tenant, lease, script, steps)
+        except BaseException:  # whatever it is, Ctrl-C too: no command outlives the demo
+            _give_back(tenant, lease)
+            raise
         _end(tenant, lease)
-        _compare(quote, actual)
+        _compare(quote, run)
         _books(operator)
-    click.echo(f"all of it in {time.monotonic() - began:.0f} s")
+    _step("done", f"all of it in {time.monotonic() - began:.0f} s" + (f"; it is kept in {home}" if keep else ""))
+
+
+def _step(name: str, sentence: str) -> None:
+    click.echo(f"{click.style(f'{name:<9}', bold=True)} {sentence}")
+
+
+def _more(sentence: str) -> None:
+    click.echo(f"{'':<9} {sentence}")
 
 
 def _supply(operator: Client) -> str:
@@ -77,7 +124,8 @@ def _supply(operator: Client) -> str:
         sold={"cpus": offer.cpus, "memory_bytes": offer.memory_bytes},
     )
     node = next(iter(operator.nodes(provider="local")))
-    click.echo(f"supply: contract {contract.id}, 1 node, {offer.cpus:g} cores at {offer.price_per_node_hour} an hour")
+    cores = f"{offer.cpus:g} of {os.cpu_count()} cores"
+    _step("supply", f"contract {contract.id}: 1 node, {cores}, at {offer.price_per_node_hour} an hour")
     return node.id
 
 
@@ -86,51 +134,68 @@ def _qualify(operator: Client, node: str) -> None:
 
     proof = operator.qualify(node)
     measured = proof.measured
-    rate = format_si(float(measured["gemm_fp32_flops"]), "FLOP/s")
+    rate = format_si(float(measured.get("unshared_fp32_flops", measured["gemm_fp32_flops"])), "FLOP/s")
     memory = format_rate(float(measured["memory_bytes_per_s"]))
-    click.echo(f"qualified: {proof.verdict}; matrix products at {rate}, memory at {memory} ({proof.reason})")
+    _step("qualify", f"{proof.verdict}: {rate} of matrix products, {memory} of memory; {proof.reason}")
+    share = measured.get("core_share")
+    if isinstance(share, int | float) and share < 0.9:
+        _more(f"the machine is busy: the probe got {share:.0%} of its cores, so the quote's interval is wide")
     if proof.verdict not in ("pass", "info", "warning"):
         raise SubletError(f"this machine did not pass: {proof.reason}")
 
 
-def _quote(tenant: Client, project: str, job: Path, steps: int) -> Quote:
+def _quote(tenant: Client, project: str, job: Path, steps: int | None) -> tuple[Quote, int]:
+    """The quote that will be ordered, and for how many steps it is."""
     import yaml
 
     from sublet.units import exact, format_duration
 
     spec: dict[str, Any] = yaml.safe_load(job.read_text(encoding="utf-8"))
-    spec["tokens"] = steps * int(spec["sequence"]) * int(str(spec["global_batch"]).split()[0])
-    quote = tenant.quote(project, job=spec).quotes[0]
-    run = quote.estimate["run_s"]
+    a_step = int(spec["sequence"]) * int(str(spec["global_batch"]).split()[0])
+    count = steps or STEPS
+    while True:
+        quote = tenant.quote(project, job={**spec, "tokens": count * a_step}).quotes[0]
+        run = quote.estimate["run_s"]
+        shorter = max(FEWEST, int(count * PATIENCE_S / run["p50"]))
+        if steps is not None or shorter >= count:
+            break
+        count = shorter
     cost = quote.price_per_hour * exact(run["p50"]) / 3600
-    click.echo(
-        f"quote: {spec['name']} on {quote.count} x {quote.accelerator}: {format_duration(run['p50'])}"
-        f" ({format_duration(run['p10'])} – {format_duration(run['p90'])}), about {cost.rounded(4)};"
-        f" {quote.price_per_accelerator_hour} per accelerator-hour, {quote.terms['price_rule']}"
+    _step(
+        "quote",
+        f"{spec['name']}, {count} steps, on {quote.count} x {quote.accelerator}: {format_duration(run['p50'])}"
+        f" ({format_duration(run['p10'])} – {format_duration(run['p90'])}), {cost.rounded(4)}",
     )
-    return quote
+    _more(f"{quote.price_per_accelerator_hour} per accelerator-hour: {quote.terms['price_rule']}")
+    return quote, count
 
 
 def _lease(tenant: Client, quote: Quote) -> str:
     order = tenant.order(quote.id)
-    click.echo(f"order: {order.state}, {order.commitment} committed at most")
+    _step("order", f"{order.state}; at most {order.commitment}, billed by the second")
     if order.lease_id is None:
         raise SubletError(f"the order is {order.state}: {order.reason}")
     lease = tenant.wait(order.lease_id, "active", timeout_s=120)
-    click.echo(f"lease: {lease.id} is active; billing runs from now, after qualification")
+    _step("lease", f"{lease.id} is active: its node passed the gate again, and billing starts here")
     return lease.id
 
 
-def _run(tenant: Client, lease: str, script: Path, steps: int) -> float:
+def _run(tenant: Client, lease: str, script: Path, steps: int) -> Run:
     from sublet.cli.broker_run import follow
 
+    _step("run", f"{EXAMPLE} inside the lease: a transformer, trained in NumPy")
     run = tenant.run(lease, [sys.executable, str(script), "--steps", str(steps)])
-    follow(tenant, run)
+    follow(tenant, run, every_s=1.0)
     ended = tenant.get_run(lease, run.id)
     if ended.status != 0:
         raise SubletError(f"the training run ended with status {ended.status}: {ended.reason}")
-    assert ended.seconds is not None, "it ran and ended"
-    return ended.seconds
+    return ended
+
+
+def _give_back(tenant: Client, lease: str) -> None:
+    with suppress(SubletError):
+        tenant.end(lease, reason="the demonstration was interrupted")
+        tenant.wait(lease, "settled", timeout_s=30)
 
 
 def _end(tenant: Client, lease: str) -> None:
@@ -138,33 +203,42 @@ def _end(tenant: Client, lease: str) -> None:
 
     tenant.end(lease, reason="the run is finished")
     tenant.wait(lease, "settled", timeout_s=60)
+    used = [record for record in tenant.usage(lease=lease) if record.billable]
+    seconds = sum((record.end - record.start).total_seconds() for record in used)
+    _step("meter", f"{seconds:.1f} s of service in {len(used)} usage record{'s' * (len(used) != 1)}, without a gap")
+    click.echo()
     print_receipt(tenant.receipt(lease))
+    click.echo()
 
 
-def _compare(quote: Quote, seconds: float) -> None:
+def _compare(quote: Quote, ended: Run) -> None:
     """What the run was predicted to take and cost, against what it did: the time of the run alone."""
     from sublet.units import exact, format_duration
 
-    run = quote.estimate["run_s"]
+    run, seconds = quote.estimate["run_s"], ended.seconds
+    assert seconds is not None, "it ran and ended"
     predicted = (quote.price_per_hour * exact(run["p50"]) / 3600).rounded(4)
     actual = (quote.price_per_hour * exact(seconds) / 3600).rounded(4)
-    where = "within" if run["p10"] <= seconds <= run["p90"] else "outside"
-    click.echo(
-        f"the run alone: predicted {format_duration(run['p50'])} and {predicted}, actual {format_duration(seconds)} and"
-        f" {actual}; {where} the interval of {format_duration(run['p10'])} to {format_duration(run['p90'])}"
-    )
+    where = "inside" if run["p10"] <= seconds <= run["p90"] else "outside"
+    _step("predicted", f"{format_duration(run['p50'])} and {predicted} for the run alone")
+    _step("actual", f"{format_duration(seconds)} and {actual}, {where} the quote's P10–P90")
 
 
 def _books(operator: Client) -> None:
     books, examined, chain = operator.ledger(), operator.doctor(), operator.verify_audit()
+    lines = sum(len(transaction.lines) for transaction in operator.transactions())
+    verdict = "balanced, every transaction sums to zero" if books.balanced else "NOT BALANCED"
+    _step("ledger", f"{verdict} ({lines} lines)")
     for fault in books.faults:
-        click.echo(f"ledger: {fault}")
+        _more(fault)
+    _step(
+        "doctor",
+        f"{'clean' if examined.holds else 'NOT CLEAN'}: {len(examined.checks)} laws checked on the live database",
+    )
     for check in examined.checks:
         for finding in check.findings:
-            click.echo(f"doctor: {finding.sentence}")
-    click.echo(f"ledger {'balanced' if books.balanced else 'NOT BALANCED'}")
-    click.echo(f"doctor {'clean' if examined.holds else 'NOT CLEAN'}: {len(examined.checks)} laws checked")
-    click.echo(f"audit log: {chain.sentence}")
+            _more(finding.sentence)
+    _step("audit", chain.sentence)
     if not (books.balanced and examined.holds and chain.broken_at is None):
         raise SubletError("the demo's books are not in order: see above")
 
@@ -191,7 +265,7 @@ def _clients(home: Path) -> Iterator[tuple[Client, Client, str]]:
 
     logging.getLogger("sublet").setLevel(logging.ERROR)
     os.chmod(home, 0o700)
-    house, first = open_house(home, settings=Settings(access_log=False, tick_s=0.2))
+    house, first = open_house(home, settings=Settings(access_log=False, tick_s=0.3))
     assert first is not None, "the home is new"
     transport = AppTransport(create_app(house))
     operator = Client("http://embedded", first.operator, transport=transport)

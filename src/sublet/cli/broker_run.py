@@ -83,12 +83,12 @@ def logs(lease: str, run_id: str | None, follow: bool, as_json: bool) -> None:
         show(client, wanted[-1], until_end=follow)
 
 
-def follow(client: Client, run: Run, *, quiet: bool = False) -> None:
-    """Show what a command writes until it ends."""
-    show(client, run, until_end=True, quiet=quiet)
+def follow(client: Client, run: Run, *, quiet: bool = False, every_s: float = POLL_S) -> None:
+    """Show what a command writes until it ends, looking again every so often."""
+    show(client, run, until_end=True, quiet=quiet, every_s=every_s)
 
 
-def show(client: Client, run: Run, *, until_end: bool, quiet: bool = False) -> None:
+def show(client: Client, run: Run, *, until_end: bool, quiet: bool = False, every_s: float = POLL_S) -> None:
     """Copy both streams of a command to ours, from their beginning."""
     at = dict.fromkeys(STREAMS, 0)
     open_streams = set(STREAMS)
@@ -105,4 +105,4 @@ def show(client: Client, run: Run, *, until_end: bool, quiet: bool = False) -> N
         if open_streams and not moved:
             if not until_end:
                 return
-            time.sleep(POLL_S)
+            time.sleep(every_s)
