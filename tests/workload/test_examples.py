@@ -16,7 +16,7 @@ from sublet.workload.template import template
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SPECS = sorted(EXAMPLES.glob("*.yaml"))
-WANTED = {"mpt-30b", "llama-3-70b", "gpt-3-175b", "mixtral-8x7b", "llama-2-70b-lora", "from-hf-config"}
+WANTED = {"mpt-30b", "llama-3-70b", "gpt-3-175b", "mixtral-8x7b", "llama-2-70b-lora", "from-hf-config", "train-tiny"}
 
 
 @pytest.fixture(scope="module")
