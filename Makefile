@@ -2,10 +2,14 @@
 # Every target makes what it needs in .venv, from the pins and hashes of constraints.txt.
 #   PYTHON=...       the interpreter to build .venv with (default: the first of python3, 3.13, 3.12, 3.11 that is new enough)
 #   PYTEST_ARGS=...  more arguments for pytest: make test PYTEST_ARGS="tests/estimate -x"
+#   TIER=all         with make test: also what starts a server (PostgreSQL) and what takes long, as .ci/run does
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done),python3)
 PYTEST_ARGS ?=
+TIER ?= unit
+TIER_unit := -m "not server and not slow"
+TIER_all := --cov --cov-report=term:skip-covered
 SERVE_ARGS ?=
 CODE := src tests bench tools .ci
 BIN := .venv/bin
@@ -20,7 +24,7 @@ help:
 	@echo "make demo    quote examples/mpt-30b.yaml, then a broker with this machine as supply: lease, run, receipt (a minute, no network)"
 	@echo "make broker-demo  its second half alone"
 	@echo "make serve   the broker stays up: API at /v1, tokens printed once (SERVE_ARGS=...)"
-	@echo "make test    all tests, with coverage"
+	@echo "make test    the unit tests; TIER=all: also those that start a server or take long, with coverage"
 	@echo "make lint    formatting, lint rules, types, import contracts"
 	@echo "make docs    the documentation, strictly, into site/"
 	@echo "make generated  the parts of the docs that are made from data files and code"
@@ -38,7 +42,7 @@ serve: $(RUNTIME)
 	@$(BIN)/sublet serve $(SERVE_ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto $(TIER_$(TIER)) $(PYTEST_ARGS)
 
 lint: lint-format lint-rules lint-types lint-imports
 lint-format: $(STAMP)

@@ -10,6 +10,14 @@ import pytest
 pytest_plugins = ["broker_kit"]  # databases of each kind, a clock: see its first lines
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a database server: the unit tier (`make test`) leaves it to `make test TIER=all`."""
+    for item in items:
+        wanted = {*getattr(item, "fixturenames", ())}
+        if "postgresql" in item.name or any(name.startswith("postgres") for name in wanted):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared reference data, beside the checkout (or SUBLET_SHARED); skips where there is none."""
