@@ -7,12 +7,15 @@ order, but for the certificates of its nodes.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
+from enum import Enum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, String, bindparam, select, type_coerce
+import msgspec
+from sqlalchemy import JSON, Select, String, bindparam, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from sublet.broker.leases.states import State
@@ -30,18 +33,17 @@ _NAMES = {"organisation": "organisation_id", "project": "project_id", "slot": "n
 
 def _columns(of: type[Any], table: Any, left_out: tuple[str, ...]) -> list[Any]:
     """The column of each field of a value, in the order of its fields."""
-    return [table[_NAMES.get(field.name, field.name)] for field in fields(of) if field.name not in left_out]
+    found = []
+    for field in fields(of):
+        if field.name not in left_out:
+            column = table[_NAMES.get(field.name, field.name)]
+            words = column.nullable and field.default == ""
+            found.append(func.coalesce(column, "").label(column.name) if words else column)
+    return found
 
 
 _LEASE = [*_columns(Lease, _L, (_MEMBERS,)), _L["currency"]]
 _SLOT = [_S["lease_id"], *_columns(Member, _S, ("certificate",))]
-_LEASE_FIELDS = [field.name for field in fields(Lease) if field.name != _MEMBERS]
-_STATE, _COST = _LEASE_FIELDS.index("state"), _LEASE_FIELDS.index(_PRICE)
-_LEASE_TIMES = [index for index, column in enumerate(_LEASE) if isinstance(column.type, UTCDateTime)]
-_LEASE_WORDS = [_LEASE_FIELDS.index(field.name) for field in fields(Lease) if field.default == ""]
-_SLOT_FIELDS = [field.name for field in fields(Member) if field.name != "certificate"]
-_SLOT_STATE = _SLOT_FIELDS.index("state")
-_SLOT_TIMES = [index - 1 for index, column in enumerate(_SLOT) if isinstance(column.type, UTCDateTime)]
 
 
 def page(
@@ -69,37 +71,57 @@ def page(
     if not rows:
         return ()
     members: dict[str, list[Member]] = defaultdict(list)
-    for lease, *slot in session.connection().execute(_slots(wanted), {**known, "last": rows[-1].id}):
-        slot[_SLOT_STATE] = SlotState(slot[_SLOT_STATE])
-        members[lease].append(Member(**dict(zip(_SLOT_FIELDS, _timed(slot, _SLOT_TIMES), strict=True))))
-    return tuple(_lease(row, members) for row in rows)
+    slots = session.connection().execute(_slots(wanted), {**known, "last": rows[-1].id}).all()
+    if slots:
+        owners, *columns = _read(slots, _SLOT_READERS)
+        for owner, member in zip(owners, map(Member, *columns), strict=True):
+            members[owner].append(member)
+    *columns, currencies = _read(rows, _LEASE_READERS)
+    columns[_COST] = [*map(Money, columns[_COST], currencies)]
+    return tuple(map(Lease, *columns, [tuple(members[lease]) for lease in columns[0]]))
 
 
-def _lease(row: Any, members: dict[str, list[Member]]) -> Lease:
-    *values, currency = row
-    values[_STATE] = State(values[_STATE])
-    values[_COST] = Money(values[_COST], currency)
-    for index in _LEASE_WORDS:
-        values[index] = values[index] or ""
-    known = dict(zip(_LEASE_FIELDS, _timed(values, _LEASE_TIMES), strict=True))
-    return Lease(**known, members=tuple(members[known["id"]]))
-
-
-def _timed(values: list[Any], times: list[int]) -> list[Any]:
-    for index in times:
-        if values[index] is not None:
-            values[index] = _moment(values[index])
-    return values
+def _read(rows: Sequence[Any], readers: list[tuple[int, Callable[[Any], Any]]]) -> list[Sequence[Any]]:
+    """The columns of the rows, with values as the rooms have them: a page has hundreds of values, and few columns."""
+    columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
+    for index, read in readers:
+        columns[index] = [value if value is None else read(value) for value in columns[index]]
+    return columns
 
 
 def _moment(value: Any) -> datetime:
     """A moment as the driver gave it: SQLite's text (UTC, without saying so), PostgreSQL's datetime."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value + "+00:00")
+    return datetime.fromisoformat(value + "+00:00") if isinstance(value, str) else value
+
+
+def _document(value: Any) -> Any:
+    """A document as the driver gave it: SQLite's text, PostgreSQL's values."""
+    return msgspec.json.decode(value) if isinstance(value, str) else value
 
 
 def _raw(column: Any) -> Any:
-    """The column as the driver gives it, where it holds a moment: a page has hundreds of them."""
-    return type_coerce(column, String).label(column.name) if isinstance(column.type, UTCDateTime) else column
+    """The column as the driver gives it, where its values are read here."""
+    plain = isinstance(column.type, UTCDateTime | JSON)
+    return type_coerce(column, String).label(column.name) if plain else column
+
+
+def _readers(columns: list[Any], states: type[Enum]) -> list[tuple[int, Callable[[Any], Any]]]:
+    """What makes the rooms' value of each column that needs it, by the column's place in a row."""
+    found: list[tuple[int, Callable[[Any], Any]]] = []
+    known = {state.value: state for state in states}
+    for index, column in enumerate(columns):
+        if isinstance(column.type, UTCDateTime):
+            found.append((index, _moment))
+        elif isinstance(column.type, JSON):
+            found.append((index, _document))
+        elif column.name == "state":
+            found.append((index, known.__getitem__))
+    return found
+
+
+_LEASE_READERS = _readers(_LEASE, State)
+_SLOT_READERS = _readers(_SLOT, SlotState)
+_COST = next(index for index, column in enumerate(_LEASE) if column.name == _NAMES[_PRICE])
 
 
 _FILTERS = {
