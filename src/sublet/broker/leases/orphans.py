@@ -1,8 +1,9 @@
 """Nodes at a provider that carry a tag of ours and that no lease wants: found, reported, and reclaimed by rule.
 
 The rule: a node whose tag names a lease of this database that is over, or that never asked for it, is reclaimed after a
-while. A node with a tag that we never gave is only reported: another broker may share the account, or this database may
-be an older copy of itself. A person decides.
+while; so is one that was made in a maintenance window, to be measured, once that is over. A node with a tag that we
+never gave is only reported: another broker may share the account, or this database may be an older copy of itself. A
+person decides.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from sublet.broker.audit import log as audit
+from sublet.broker.bookings import service as bookings
+from sublet.broker.bookings.values import Kind
 from sublet.broker.leases.effects import Desk
 from sublet.broker.leases.observe import Line
 from sublet.broker.leases.states import FINAL, State
@@ -51,7 +54,7 @@ def scan(desk: Desk, line: Line, now: datetime) -> int:
         return 0
     name = line.provider.name
     with desk.database.reading() as session:
-        strays = unwanted(session, name, inventory.nodes)
+        strays = unwanted(session, name, inventory.nodes, now)
         open_ = {orphan.ref: orphan for orphan in listed(session, provider=name)}
     if not strays and not open_:
         return 0
@@ -68,7 +71,9 @@ def scan(desk: Desk, line: Line, now: datetime) -> int:
     return len(strays)
 
 
-def unwanted(session: Session, provider: str, nodes: Iterable[NodeRef]) -> dict[str, tuple[str, str, bool]]:
+def unwanted(
+    session: Session, provider: str, nodes: Iterable[NodeRef], now: datetime
+) -> dict[str, tuple[str, str, bool]]:
     """ref -> (tag, why, whether the tag is ours) of those nodes that no lease wants."""
     nodes = list(nodes)
     wanted = set(
@@ -93,7 +98,11 @@ def unwanted(session: Session, provider: str, nodes: Iterable[NodeRef]) -> dict[
     for node in loose:
         lease = leases.get(node.tag)
         if lease is None:
-            found[node.ref] = (node.tag, "its tag names no lease of this broker", False)
+            windows = [held for held in bookings.of_holder(session, holder=node.tag) if held.kind is Kind.MAINTENANCE]
+            if any(held.released_at is None and held.ends_at > now for held in windows):
+                continue  # it is being measured
+            why = f"maintenance window {node.tag} is over" if windows else "its tag names no lease of this broker"
+            found[node.ref] = (node.tag, why, bool(windows))
         elif lease.state in _OVER:
             found[node.ref] = (node.tag, f"its lease {lease.id} is {lease.state}", True)
         elif node.ref not in going and lease.state in _SETTLED_IN:

@@ -26,7 +26,14 @@ from sublet.broker.supply import service as supply
 from sublet.broker.supply import upkeep
 from sublet.broker.supply.values import MOVES, OPEN, NodeState
 from sublet.broker.tenants.values import Actor
-from sublet.providers.protocol import CreateRequest, NodeFacts, Provider, ProviderError
+from sublet.providers.protocol import (
+    CreateRequest,
+    NodeFacts,
+    Provider,
+    ProviderError,
+    ProviderUnavailable,
+    UnknownRef,
+)
 from sublet.qualification import certificate
 from sublet.qualification.gate import qualify
 from sublet.storage import durable, ids
@@ -36,6 +43,8 @@ from sublet.storage.engine import Database
 READY = timedelta(seconds=120)  # how long a node may take to run
 GONE = timedelta(seconds=30)
 PAUSE_S = 0.1
+TRIES = 3  # at `create`, where the provider gives no answer
+TRY_AGAIN_S = 1.0
 
 Found = dict[str, Any]
 """What a step hands on: {"ref": ...}, {"body": certificate body, "reason": ...}, or {"error": sentence}."""
@@ -66,7 +75,7 @@ def course(ground: Ground, window: str) -> Found:
     """All of it; {"proof": id} or {"error": why there is none}."""
     made = make(ground, window)
     found = made if "error" in made else measure(ground, window, made["ref"])
-    give_back(ground, window)
+    give_back(ground, window, made.get("ref"))
     return write_down(ground, window, found)
 
 
@@ -80,13 +89,25 @@ def make(ground: Ground, window: str) -> Found:
         return {"error": "its time was over before it could be measured"}
     request = CreateRequest(f"{window}/proof", window, node.shape, (node.id,), until=task.ends_at)
     try:
-        ref = provider.create(request).nodes[0].ref
+        ref = _create(ground, provider, request)
         deadline = min(ground.clock.now() + READY, task.ends_at)
         while provider.describe(ref).state == "creating" and ground.clock.now() < deadline:
             ground.clock.sleep(PAUSE_S)
     except (ProviderError, IndexError) as error:
         return {"error": str(error) or "the provider made nothing"}
     return {"ref": ref}
+
+
+def _create(ground: Ground, provider: Provider, request: CreateRequest) -> str:
+    """Ask until there is an answer: the same key never makes a second node."""
+    for asked in range(1, TRIES + 1):
+        try:
+            return provider.create(request).nodes[0].ref
+        except ProviderUnavailable:
+            if asked == TRIES:
+                raise
+            ground.clock.sleep(TRY_AGAIN_S)
+    raise AssertionError("the last try raises")
 
 
 @durable.step("measure")
@@ -108,21 +129,29 @@ def measure(ground: Ground, window: str, ref: str) -> Found:
 
 
 @durable.step("give back")
-def give_back(ground: Ground, window: str) -> bool:
-    """Take back whatever carries the window's tag; False where it did not end (the engine reclaims orphans)."""
+def give_back(ground: Ground, window: str, ref: str | None) -> bool:
+    """Take back `ref` and whatever carries the window's tag; False where it did not end (the engine reclaims orphans).
+
+    A list may be empty and wrong, so a node whose ref is known is gone only when the provider says so of itself.
+    """
     _, provider, _ = _task(ground, window)
     deadline = ground.clock.now() + GONE
-    with contextlib.suppress(ProviderError):
-        while provider is not None:
-            found = provider.find(window)
-            if not found.refs:
+    while provider is not None and ground.clock.now() <= deadline:
+        with contextlib.suppress(ProviderError):
+            refs = {*provider.find(window).refs, *([ref] if ref and _is_there(provider, ref) else [])}
+            if not refs:
                 return True
-            for ref in found.refs:
-                provider.terminate(ref)
-            if ground.clock.now() > deadline:
-                break
-            ground.clock.sleep(PAUSE_S)
+            for each in refs:
+                provider.terminate(each)
+        ground.clock.sleep(PAUSE_S)
     return False
+
+
+def _is_there(provider: Provider, ref: str) -> bool:
+    try:
+        return provider.describe(ref).state != "gone"
+    except UnknownRef:
+        return not provider.capabilities().proves_absence
 
 
 @durable.step("write down")

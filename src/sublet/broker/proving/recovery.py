@@ -51,5 +51,5 @@ def resume(ground: Ground) -> int:
 
 def _clean_up(ground: Ground, window: str, why: str) -> None:
     _log.warning("proving in %s: %s; cleaning up", window, why)
-    procedure.give_back(ground, window)
+    procedure.give_back(ground, window, None)
     procedure.write_down(ground, window, {"error": f"the broker stopped before it was done ({why})"})
