@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from sublet.broker.billing import budgets, charges, receipts
 from sublet.broker.billing.budgets import Commitment
-from sublet.broker.leases import gatekeeper, history, store
+from sublet.broker.leases import caps, gatekeeper, history, store
 from sublet.broker.leases import service as leases
 from sublet.broker.leases.engine import Chore, Engine, Hook
 from sublet.broker.leases.policy import Policy
@@ -99,6 +99,7 @@ def place_order(
         now=now,
         budget_check=budget_check,
         create_lease=leases.create,
+        cap_spans=caps.spans,
     )
 
 
@@ -112,6 +113,7 @@ def approve_order(session: Session, order_id: str, *, reason: str = "", actor: A
         now=now,
         budget_check=budget_check,
         create_lease=leases.create,
+        cap_spans=caps.spans,
     )
 
 
@@ -122,7 +124,7 @@ def cancel_order(session: Session, order_id: str, *, reason: str = "", actor: Ac
 
 def promote(session: Session, now: datetime) -> tuple[Order, ...]:
     """Serve those who wait and can be served now."""
-    return orders.promote(session, now=now, budget_check=budget_check, create_lease=leases.create)
+    return orders.promote(session, now=now, budget_check=budget_check, create_lease=leases.create, cap_spans=caps.spans)
 
 
 def extend_lease(

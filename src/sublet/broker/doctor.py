@@ -22,7 +22,7 @@ from sublet.broker.audit.tables import AuditRow
 from sublet.broker.billing import budgets, charges, ledger, reports
 from sublet.broker.billing.tables import AccrualRow, TransactionRow
 from sublet.broker.bookings import service as bookings
-from sublet.broker.leases import states, store
+from sublet.broker.leases import caps, states, store
 from sublet.broker.leases.states import FINAL, State
 from sublet.broker.leases.tables import EventRow, IntentRow, LeaseRow, OrphanRow, SlotRow
 from sublet.broker.leases.values import SlotState
@@ -31,7 +31,7 @@ from sublet.broker.metering.values import Interval
 from sublet.broker.orders.tables import OrderRow, WaitlistRow
 from sublet.broker.orders.values import OrderState
 from sublet.broker.supply.tables import ContractRow
-from sublet.broker.tenants.tables import ProjectRow
+from sublet.broker.tenants.tables import CapRow, ProjectRow
 from sublet.broker.tenants.values import SYSTEM
 from sublet.errors import SubletError
 from sublet.providers.protocol import Provider, ProviderUnavailable, UnknownRef
@@ -212,6 +212,19 @@ def _budgets(session: Session, now: datetime) -> _Said:
             )
 
 
+def _caps(session: Session, now: datetime) -> _Said:
+    for limit, level in caps.overruns(session, now=now):
+        yield (
+            limit.project or limit.organisations[0],
+            f"{limit.name} may hold {_figure(limit.nodes)} nodes and {_figure(limit.accelerators)} accelerators, and"
+            f" holds {level.nodes} and {level.accelerators} from {level.start.isoformat()} on",
+        )
+
+
+def _figure(most: int | None) -> str:
+    return "any number of" if most is None else str(most)
+
+
 def _orders(session: Session, now: datetime) -> _Said:
     leases = {row.order_id: row.id for row in session.execute(select(LeaseRow.order_id, LeaseRow.id))}
     waiting = set(session.scalars(select(WaitlistRow.order_id).where(WaitlistRow.left_at.is_(None))))
@@ -262,6 +275,7 @@ _CHECKS: tuple[tuple[str, str, Any, _Look], ...] = (
     ("usage", "every second of service is metered exactly once, and none before it", LeaseRow, _billed_once),
     ("charges", "every usage record is charged exactly once, and the ledger says the same", AccrualRow, _charged_once),
     ("budgets", "no project has committed more than its budget", ProjectRow, _budgets),
+    ("caps", "no tenant is over its cap at any instant, future bookings included", CapRow, _caps),
     ("orders", "an accepted order has its lease, and a waiting one its place in the line", OrderRow, _orders),
     ("ledger", "every transaction sums to zero in each currency", TransactionRow, _ledger),
     ("audit", "the audit chain is unbroken", AuditRow, _audit),

@@ -21,6 +21,7 @@ from sublet.broker.errors import Conflict, Invalid, NotFound
 from sublet.storage import ids
 from sublet.storage.clock import utc
 
+_MOST_NAMES = 1000  # in one statement
 _TAKEN = BookingRow.starts_at < BookingRow.ends_at  # an empty interval holds nothing
 
 
@@ -256,6 +257,16 @@ def replace_node(session: Session, *, holder: str, old: str, new: str, at: datet
 def of_holder(session: Session, *, holder: str) -> tuple[Booking, ...]:
     """Everything that a holder ever booked, in the order of start and node."""
     return _bookings(session, BookingRow.holder == holder)
+
+
+def of_holders(session: Session, *, holders: Collection[str], after: datetime) -> tuple[Booking, ...]:
+    """What these holders have booked at `after` or later, by holder."""
+    wanted = sorted(holders)
+    found: list[Booking] = []
+    for first in range(0, len(wanted), _MOST_NAMES):
+        some = wanted[first : first + _MOST_NAMES]
+        found += _bookings(session, BookingRow.holder.in_(some), BookingRow.ends_at > after, _TAKEN)
+    return tuple(found)
 
 
 def standing(session: Session, *, holder: str, now: datetime) -> tuple[Booking, ...]:

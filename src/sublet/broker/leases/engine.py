@@ -91,7 +91,7 @@ class Engine:
         self._hooks = tuple(hooks)
         self._chores = tuple(chores)
         self._guard = ClockGuard(monotonic)
-        self._cursor: int | None = None
+        self._cursor = self._last_event() if self._hooks else None
         self._scanned: dict[str, datetime] = {}
 
     def tick(self) -> Report:
@@ -103,7 +103,6 @@ class Engine:
         if moved.back:
             self.database.run(lambda session: claims.wake_all(session, now=now))
             self._scanned.clear()
-        self._follow(start=True)
         for chore in self._chores:
             self.database.run(lambda session, chore=chore: chore(session, self.clock.now()))  # type: ignore[misc]
         done = _Pass(now, {name: Line(provider) for name, provider in self.providers.items()})
@@ -244,15 +243,21 @@ class Engine:
             found += orphans.scan(self._desk, line, now)
         return found
 
-    def _follow(self, *, start: bool = False) -> None:
+    def _last_event(self) -> int | None:
+        """The newest event there is: what comes after it is new to the hooks. None where the database is away."""
+        try:
+            with self.database.reading() as session:
+                return history.last_number(session)
+        except DatabaseBusy:
+            return None
+
+    def _follow(self) -> None:
         """Hand new events to the hooks, each once for as long as this engine lives."""
         if not self._hooks:
             return
         if self._cursor is None:
-            with self.database.reading() as session:
-                self._cursor = history.last_number(session)
-            return
-        while not start:
+            self._cursor = self._last_event()
+        while self._cursor is not None:
             with self.database.reading() as session:
                 new = history.events(session, after=self._cursor, limit=500)
             for happened in new:

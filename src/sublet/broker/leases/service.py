@@ -19,7 +19,7 @@ from sublet.broker.audit import log as audit
 from sublet.broker.billing import prices
 from sublet.broker.bookings import service as bookings
 from sublet.broker.errors import Conflict, Expired, Forbidden, Invalid
-from sublet.broker.leases import books, effects, history, store
+from sublet.broker.leases import books, caps, effects, history, store
 from sublet.broker.leases.actions import Move
 from sublet.broker.leases.policy import Policy
 from sublet.broker.leases.states import BEFORE_SERVICE, FINAL, State
@@ -222,8 +222,8 @@ def extend(
 ) -> Lease:
     """Keep the nodes until `until`, at the price of `quote` from the present end on (without one, as before).
 
-    Conflict where the calendar does not allow it or the lease is on its way out; Refused by the budget; Expired or
-    Invalid for a quote that is over or of something else.
+    Conflict where the calendar does not allow it or the lease is on its way out; Refused by the budget or a cap;
+    Expired or Invalid for a quote that is over or of something else.
     """
     until = utc(until)
     lease, facts = _for_change(session, lease_id, "lease.extend", actor)
@@ -235,6 +235,15 @@ def extend(
     price = _price(session, lease, quote, now)
     if budget_check is not None:
         budget_check(session, lease.project, price * _accelerator_hours(lease, lease.ends_at, until), now)
+    caps.check(
+        session,
+        lease.project,
+        lease.nodes,
+        lease.nodes * lease.accelerators_per_node,
+        lease.ends_at,
+        until,
+        now=now,
+    )
     if not bookings.extend(session, holder=lease_id, until=until, now=now):
         raise Conflict(f"the nodes of {lease_id} are promised to another, or go back, before {until.isoformat()}")
     store.changed(session, facts, ends_at=until, next_at=now)

@@ -62,7 +62,17 @@ def wants(session: Session, shape: str) -> list[Want]:
 
 def want(order: Order, tier: int, entered_at: datetime) -> Want:
     """What an order asks of the calendar."""
-    return Want(order.id, order.nodes, order.duration, tier, entered_at, order.start, order.window_end)
+    return Want(
+        order.id,
+        order.nodes,
+        order.duration,
+        tier,
+        entered_at,
+        order.start,
+        order.window_end,
+        order.project,
+        order.accelerators,
+    )
 
 
 def tier_of(session: Session, organisation: str) -> int:

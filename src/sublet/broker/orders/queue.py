@@ -11,11 +11,12 @@ later because of those behind.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sublet.broker.bookings import calendar
 from sublet.broker.bookings.values import NodeCalendar
+from sublet.broker.orders.values import Blocked
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Want:
     entered_at: datetime
     start: datetime | None = None
     window_end: datetime | None = None
+    project: str = ""  # whose caps bear on it
+    accelerators: int = 0
+    blocked: tuple[Blocked, ...] = ()  # when a cap lets it have nothing, in order of start
 
     def too_late(self, now: datetime) -> str:
         """Why it can never be served any more, or an empty text."""
@@ -42,6 +46,20 @@ class Want:
         elif self.start is not None and self.start < now:
             return f"its start, {self.start.isoformat()}, passed before nodes were free"
         return ""
+
+    def capped(self, now: datetime) -> Blocked | None:
+        """The cap that alone, whatever is free, keeps it from being served as it asks; None where none does."""
+        at = max(self.start or now, now)
+        if self.window_end is None:
+            return next((span for span in self.blocked if span.start < at + self.duration and span.end > at), None)
+        last = self.window_end - self.duration
+        stopped_by = None
+        for span in self.blocked:
+            if span.end > at:
+                if span.start >= at + self.duration:
+                    return None
+                at, stopped_by = span.end, span
+        return stopped_by if at > last else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,7 @@ def decide(shape: str, calendars: Sequence[NodeCalendar], wants: Iterable[Want],
         else:
             decisions.append(Decision(want.order_id, None, (), why(shape, calendars, left, want, now)))
             if want.start is None and want.window_end is None:
-                found = calendar.earliest(left, want.nodes, want.duration, now)
+                found = calendar.earliest(_allowed(left, want), want.nodes, want.duration, now)
         if found is not None:
             left = calendar.hold(left, found[1], found[0], found[0] + want.duration)
     return decisions
@@ -78,8 +96,9 @@ def decide(shape: str, calendars: Sequence[NodeCalendar], wants: Iterable[Want],
 
 def fit(calendars: Sequence[NodeCalendar], want: Want, now: datetime) -> tuple[datetime, tuple[str, ...]] | None:
     """Where a want may be served as it asks, or None."""
-    if want.too_late(now):
+    if want.too_late(now) or want.capped(now):
         return None
+    calendars = _allowed(calendars, want)
     if want.window_end is not None:
         return calendar.earliest(calendars, want.nodes, want.duration, max(want.start or now, now), want.window_end)
     start = want.start or now
@@ -96,6 +115,8 @@ def why(
         return (late,)
     if not calendars:
         return (f"no node of {shape} takes bookings",)
+    if capped := want.capped(now):
+        return (capped.sentence,)
     largest = max(calendar.cluster_sizes(calendars).values())
     if largest < want.nodes:
         return (f"the order asks for {_nodes(want.nodes)}, the largest cluster of {shape} has {largest} to book",)
@@ -115,7 +136,7 @@ def why(
             f"of the {_nodes(want.nodes)} asked for, {most} can be had in one cluster of {shape}"
             f" from {after.isoformat()} to {end.isoformat()}"
         )
-    gap = calendar.earliest(left, want.nodes, want.duration, after)
+    gap = calendar.earliest(_allowed(left, want), want.nodes, want.duration, after)
     if gap is None:
         reasons.append(f"what we hold of {shape} ends before {_span(want.duration)} are free")
     elif want.start is None and want.window_end is None:
@@ -123,6 +144,23 @@ def why(
     else:
         reasons.append(f"the first gap outside what was asked for starts at {gap[0].isoformat()}")
     return tuple(reasons)
+
+
+def _allowed(calendars: Sequence[NodeCalendar], want: Want) -> Sequence[NodeCalendar]:
+    """The calendars with the time taken off in which a cap lets the want have nothing."""
+    if not want.blocked:
+        return calendars
+    return [replace(node, busy=_union((*node.busy, *((b.start, b.end) for b in want.blocked)))) for node in calendars]
+
+
+def _union(spans: Iterable[calendar.Gap]) -> tuple[calendar.Gap, ...]:
+    found: list[calendar.Gap] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return tuple(found)
 
 
 def _most_free(calendars: Sequence[NodeCalendar], start: datetime, end: datetime) -> int:

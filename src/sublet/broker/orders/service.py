@@ -1,15 +1,17 @@
 """Accept a quote, approve, cancel, and serve those who wait.
 
-What lies above this room comes in as callables: `budget_check` refuses what a project cannot pay, `create_lease` makes
-the lease of an accepted order. Invariant: an order becomes accepted, its nodes booked and its lease made, in one
-transaction; the budget is checked for the whole commitment when it is placed and again when it is accepted later.
+What lies above this room comes in as callables: `budget_check` refuses what a project cannot pay, `cap_spans` says when
+it may hold no more, `create_lease` makes the lease of an accepted order. Invariant: an order becomes accepted, its
+nodes booked and its lease made, in one transaction; the budget is checked for the whole commitment, and the caps for
+every instant of it, when it is placed and again when it is accepted later.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -21,9 +23,10 @@ from sublet.broker.bookings import service as bookings
 from sublet.broker.errors import Conflict, Forbidden, Invalid, Refused
 from sublet.broker.orders import line, queue, store
 from sublet.broker.orders.line import waitlist
+from sublet.broker.orders.queue import Want
 from sublet.broker.orders.quotes import acceptable, quote, quotes, refuse_expired, store_quote
 from sublet.broker.orders.store import open_orders, order, orders
-from sublet.broker.orders.values import MOVES, Order, OrderState, StoredQuote, commitment, whole_seconds
+from sublet.broker.orders.values import MOVES, Blocked, Order, OrderState, StoredQuote, commitment, whole_seconds
 from sublet.broker.tenants import service as tenants
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import SYSTEM, Actor
@@ -59,6 +62,19 @@ class BudgetCheck(Protocol):
     def __call__(
         self, session: Session, project: str, commitment: Money, now: datetime, /, *, order: str | None = None
     ) -> None: ...
+
+
+class CapSpans(Protocol):
+    """When, from now on, a project may not hold `nodes` more nodes with `accelerators` in all, in order of start."""
+
+    def __call__(
+        self, session: Session, project: str, nodes: int, accelerators: int, now: datetime, /
+    ) -> tuple[Blocked, ...]: ...
+
+
+def no_caps(session: Session, project: str, nodes: int, accelerators: int, now: datetime, /) -> tuple[Blocked, ...]:
+    """Where nobody is capped."""
+    return ()
 
 
 class Lease(Protocol):
@@ -104,13 +120,14 @@ def place_order(
     now: datetime,
     budget_check: BudgetCheck,
     create_lease: CreateLease,
+    cap_spans: CapSpans = no_caps,
 ) -> Order:
     """Accept the quote with this id: now, at `start`, or at any time so that all of it lies before `window_end`.
 
     `hours` and `nodes` are the quote's where not given; time is sold in whole seconds, rounded up. The order comes back
     pending approval, accepted (with its lease) or waitlisted. The same key with the same request returns the order that
-    it made first. Expired, Conflict (key used for another request), Invalid, and Refused by the budget, which names
-    dimension, limit and use.
+    it made first. Expired, Conflict (key used for another request), Invalid, and Refused by the budget or a cap,
+    which names dimension, limit and use.
     """
     offered = acceptable(session, quote, actor=actor)
     asked = (quote, _text(start), _text(window_end), None if hours is None else str(hours.normalize()), nodes)
@@ -127,10 +144,13 @@ def place_order(
     budget_check(session, placed.project, placed.commitment, now)
     store.add(session, placed, key=idempotency_key, fingerprint=print_)
     project = tenants.project(session, placed.project, actor=SYSTEM)
+    want = _want(session, placed, cap_spans, now)
+    if capped := want.capped(now):
+        raise capped.refusal()
     if project.needs_approval and not _may_approve(actor, placed):
         result = placed
     else:
-        result = _settle(session, placed, offered, actor, now, create_lease)
+        result = _settle(session, placed, offered, want, actor, now, create_lease, cap_spans)
     _record(session, result, "order.place", actor, now)
     return result
 
@@ -144,16 +164,21 @@ def approve(
     now: datetime,
     budget_check: BudgetCheck,
     create_lease: CreateLease,
+    cap_spans: CapSpans = no_caps,
 ) -> Order:
     """Let a pending order go on: it comes back accepted, waitlisted, or refused where its time passed meanwhile.
 
-    The quote's price holds, however long the approval took. Refused (and still pending) where the budget is gone.
+    The quote's price holds, however long the approval took. Refused (and still pending) where the budget is gone, or
+    a cap stands against it.
     """
     pending = _decidable(session, order_id, actor)
     budget_check(session, pending.project, pending.commitment, now, order=order_id)
+    want = _want(session, pending, cap_spans, now)
+    if not want.too_late(now) and (capped := want.capped(now)):
+        raise capped.refusal()
     pending = store.change(session, pending, decided_at=utc(now), decided_by=actor.id)
     offered = acceptable(session, pending.quote_id, actor=SYSTEM)
-    result = _settle(session, pending, offered, actor, now, create_lease)
+    result = _settle(session, pending, offered, want, actor, now, create_lease, cap_spans)
     _record(session, result, "order.approve", actor, now, reason)
     return result
 
@@ -199,7 +224,13 @@ def cancel(
 
 
 def promote(
-    session: Session, *, now: datetime, budget_check: BudgetCheck, create_lease: CreateLease, actor: Actor = SYSTEM
+    session: Session,
+    *,
+    now: datetime,
+    budget_check: BudgetCheck,
+    create_lease: CreateLease,
+    cap_spans: CapSpans = no_caps,
+    actor: Actor = SYSTEM,
 ) -> tuple[Order, ...]:
     """Serve those who wait and can be served now; returns the orders that left the line, accepted or (too late)
     refused.
@@ -209,18 +240,22 @@ def promote(
     gone: list[Order] = []
     for shape in line.shapes(session):
         able = []
-        for want in line.wants(session, shape):
+        for want in _capped(session, line.wants(session, shape), cap_spans, now):
             waiting = order(session, want.order_id, actor=SYSTEM)
             late = want.too_late(now)
             if late:
                 gone.append(_give_up(session, waiting, late, actor, now))
+            elif capped := want.capped(now):
+                line.explain(session, waiting.id, [capped.sentence], now)
             elif _affordable(session, waiting, budget_check, now):
                 able.append(want)
         for decision in queue.decide(shape, bookings.calendars(session, shape=shape, after=now), able, now):
             waiting = order(session, decision.order_id, actor=SYSTEM)
             if decision.start is None:
                 line.explain(session, waiting.id, decision.reasons, now)
-            elif _affordable(session, waiting, budget_check, now):  # again: an order before it may have taken the rest
+            elif over := _over(session, waiting, decision.start, cap_spans, now):  # an order before it took the rest
+                line.explain(session, waiting.id, [over.sentence], now)
+            elif _affordable(session, waiting, budget_check, now):  # again, for the same reason
                 offered = acceptable(session, waiting.quote_id, actor=SYSTEM)
                 result = _accept(session, waiting, offered, decision, actor, now, create_lease)
                 line.leave(session, result.id, now)
@@ -276,21 +311,45 @@ def _draft(
     return placed
 
 
+def _want(session: Session, placed: Order, cap_spans: CapSpans, now: datetime) -> Want:
+    """What an order asks of the calendar, and when caps let it have nothing."""
+    want = line.want(placed, line.tier_of(session, placed.organisation), now)
+    return next(iter(_capped(session, [want], cap_spans, now)))
+
+
+def _capped(session: Session, wants: Iterable[Want], cap_spans: CapSpans, now: datetime) -> list[Want]:
+    return [
+        replace(want, blocked=cap_spans(session, want.project, want.nodes, want.accelerators, now)) for want in wants
+    ]
+
+
+def _over(session: Session, waiting: Order, start: datetime, cap_spans: CapSpans, now: datetime) -> Blocked | None:
+    """The cap that an order would pass if it started then; None where it keeps them all."""
+    spans = cap_spans(session, waiting.project, waiting.nodes, waiting.accelerators, now)
+    return next((span for span in spans if span.start < start + waiting.duration and span.end > start), None)
+
+
 def _settle(
-    session: Session, placed: Order, offered: StoredQuote, actor: Actor, now: datetime, create_lease: CreateLease
+    session: Session,
+    placed: Order,
+    offered: StoredQuote,
+    want: Want,
+    actor: Actor,
+    now: datetime,
+    create_lease: CreateLease,
+    cap_spans: CapSpans,
 ) -> Order:
     """Accept an order, or let it wait; those who wait already come first where they stand before it."""
-    tier = line.tier_of(session, placed.organisation)
-    want = line.want(placed, tier, now)
     late = want.too_late(now)
     if late:
         return _move(session, placed, OrderState.REFUSED, late)
     calendars = bookings.calendars(session, shape=placed.shape, after=now)
-    decisions = queue.decide(placed.shape, calendars, [*line.wants(session, placed.shape), want], now)
+    waiting = _capped(session, line.wants(session, placed.shape), cap_spans, now)
+    decisions = queue.decide(placed.shape, calendars, [*waiting, want], now)
     (decision,) = (each for each in decisions if each.order_id == placed.id)
     if decision.start is not None:
         return _accept(session, placed, offered, decision, actor, now, create_lease)
-    line.enter(session, placed, tier, decision.reasons, now)
+    line.enter(session, placed, want.tier, decision.reasons, now)
     return _move(session, placed, OrderState.WAITLISTED, decision.reasons[0])
 
 

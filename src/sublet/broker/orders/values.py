@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import Any
 
+from sublet.broker.errors import Refused
 from sublet.units import Money
 
 SECONDS_PER_HOUR = 3600
@@ -128,6 +129,22 @@ class WaitlistEntry:
     def reason(self) -> str:
         """The weightiest reason."""
         return self.reasons[0] if self.reasons else ""
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A span in which a cap lets an order have nothing, and what is said then: dimension, limit and use."""
+
+    start: datetime
+    end: datetime
+    sentence: str
+    dimension: str
+    limit: str
+    use: str
+
+    def refusal(self) -> Refused:
+        """The error that says so."""
+        return Refused(self.sentence, dimension=self.dimension, limit=self.limit, use=self.use)
 
 
 def whole_seconds(hours: Decimal) -> int:

@@ -100,16 +100,22 @@ def update_project(
     project: str,
     *,
     budget: Money | None = None,
+    remove_budget: bool = False,
     needs_approval: bool | None = None,
     hard_stop: bool | None = None,
     actor: Actor,
     now: datetime,
 ) -> Project:
-    """Change what is given; None leaves as it is."""
+    """Change what is given; None leaves as it is. `remove_budget`: from now on the project has no limit of money."""
     row = _project_row(session, project)
     permit(actor, "project.update", organisation=row.organisation_id, project=row.id)
     _check_budget(budget)
+    if remove_budget and budget is not None:
+        raise Invalid(f"the budget is to be removed and to be {budget}: give one of the two")
     changes = {}
+    if remove_budget:
+        changes["budget"] = "none"
+        row.budget = row.budget_currency = None
     if budget is not None:
         changes["budget"] = str(budget.amount) + " " + budget.currency
         row.budget, row.budget_currency = budget.amount, budget.currency
@@ -209,7 +215,7 @@ def _insert(session: Session, row: OrganisationRow | ProjectRow, taken: str) -> 
 
 
 def _organisation(row: OrganisationRow) -> Organisation:
-    return Organisation(row.id, row.name, row.kind, row.tier, row.created_at)
+    return Organisation(row.id, row.name, row.kind, row.tier, row.created_at, row.group)
 
 
 def _project(row: ProjectRow) -> Project:

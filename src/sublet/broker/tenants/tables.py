@@ -1,11 +1,11 @@
-"""Tables of organisations, projects, people, tokens and request counts. Only this room touches them."""
+"""Tables of organisations, projects, caps, people and tokens. Only this room touches them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sublet.storage.schema import Amount, Base, UTCDateTime
@@ -19,6 +19,7 @@ class OrganisationRow(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     kind: Mapped[str] = mapped_column(String(20))
     tier: Mapped[int]
+    group: Mapped[str | None] = mapped_column(String(200), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
@@ -35,6 +36,24 @@ class ProjectRow(Base):
     needs_approval: Mapped[bool]
     hard_stop: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class CapRow(Base):
+    """How many nodes and accelerators may be held at one instant by an organisation, a group of them, or a project."""
+
+    __tablename__ = "caps"
+    __table_args__ = (
+        CheckConstraint("kind IN ('organisation', 'group', 'project')", name="kind"),
+        CheckConstraint("nodes IS NOT NULL OR accelerators IS NOT NULL", name="something"),
+        CheckConstraint("nodes >= 0 AND accelerators >= 0", name="counts"),
+    )
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
+    nodes: Mapped[int | None]
+    accelerators: Mapped[int | None]
+    reason: Mapped[str] = mapped_column(Text)
+    set_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    set_by: Mapped[str] = mapped_column(String(80))
 
 
 class PersonRow(Base):

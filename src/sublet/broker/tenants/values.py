@@ -43,6 +43,7 @@ class Organisation:
     kind: str  # "tenant" | "operator"
     tier: int  # 0 is served first
     created_at: datetime
+    group: str | None = None  # affiliated organisations: for caps they count as one
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,31 @@ class Project:
     needs_approval: bool
     hard_stop: bool  # end leases when the budget is used up
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Cap:
+    """The most that may be held at one instant, future bookings included; None: no limit in that dimension."""
+
+    kind: str  # "organisation" | "group" | "project"
+    subject: str  # the organisation's or project's id, or the group's name
+    nodes: int | None
+    accelerators: int | None
+    reason: str
+    set_at: datetime
+    set_by: str  # an actor's id
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A cap as it bears on an order: whose holdings count together, and how many they may be."""
+
+    kind: str  # as of Cap
+    name: str  # "organisation 'Acme'": for sentences that the tenant reads
+    organisations: tuple[str, ...]  # their leases count
+    project: str | None  # of those, only this project's
+    nodes: int | None
+    accelerators: int | None
 
 
 @dataclass(frozen=True)
