@@ -17,7 +17,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonLines(logging.Formatter):
-    """A log record as one line of JSON: time, level, logger, message, request id, and whatever `extra` added."""
+    """A log record as one line of JSON: time, level, logger, message, process, request id, and whatever `extra` added."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -25,6 +25,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            "pid": record.process,
         }
         if identifier := request_id.get():
             line["request_id"] = identifier
