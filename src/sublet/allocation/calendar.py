@@ -1,4 +1,4 @@
-"""The calendar of a pool: which nodes are whose, when. Truth is a set of bookings in exact seconds; the rest is a cache.
+"""The calendar of a pool: which nodes are whose, when. Truth is a set of bookings in exact seconds, the rest a cache.
 
     calendar = Calendar(even_pool(1280), now_s=0)
     booking = calendar.book("r1", "acme", Ask(nodes=16, duration_s=86_400, earliest_s=3_600, latest_s=172_800))
@@ -226,7 +226,7 @@ class Calendar:
         return self.bookings[booking_id]
 
     def move(self, booking_id: str, ask: Ask) -> Booking | Refusal:
-        """Place an unconfirmed booking anew, at the earliest; InputError where it is confirmed, unmoved where refused."""
+        """Place an unconfirmed booking anew, or leave it where it is if refused; InputError where it is confirmed."""
         booking = self._known(booking_id)
         if booking.confirmed:
             raise InputError(f"booking {booking_id!r} is confirmed: it does not move")
@@ -267,10 +267,10 @@ class Calendar:
         except KeyError:
             raise InputError(f"there is no booking {booking_id!r}") from None
 
-    # --- time goes by, nodes come and go --------------------------------------------------------------------------------
+    # --- time goes by, nodes come and go ------------------------------------------------------------------------------
 
     def advance(self, now_s: int) -> tuple[Booking, ...]:
-        """Let it be `now_s`: the horizon rolls on; returns (and forgets) bookings that lie before the calendar by now."""
+        """Let it be `now_s`: the horizon rolls on; returns, and forgets, bookings that lie before the calendar now."""
         if now_s < self.now_s:
             raise InputError(f"the calendar is at {self.now_s} s: it does not go back to {now_s} s")
         words = (now_s // self.slot_s - self.table.first_slot) // _BITS

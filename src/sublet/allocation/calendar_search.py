@@ -1,7 +1,7 @@
 """The first start at which a gang has a place: the pool's step function first, then leaves, then nodes.
 
-Invariant: no earlier slot of the window has a place for the gang; what is skipped is skipped because a bound (the pool's
-or every leaf's least free count) proves that nothing fits there.
+Invariant: no earlier slot of the window has a place for the gang; what is skipped is skipped because a bound (the
+pool's or every leaf's least free count) proves that nothing fits there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def pool_starts(free: NDArray[np.int32], nodes: int, length: int) -> NDArray[np.
 def _bounded(
     table: SlotTable, nodes: int, length: int, starts: NDArray[np.intp], locality: Locality
 ) -> NDArray[np.intp]:
-    """Those of `starts` at which some leaf (or pod, or the pool) may hold the gang, by its leaves' least free counts."""
+    """Those of `starts` at which a leaf (or pod, or the pool) may hold the gang, by its leaves' least free counts."""
     if not len(starts):
         return starts
     low = int(starts[0])
@@ -73,4 +73,5 @@ def _bounded(
     else:
         per_pod = least.reshape(len(least), -1, table.pool.pod_leaves).sum(axis=2, dtype=np.int32)
         most = per_pod.max(axis=1) if locality == "same-pod" else per_pod.sum(axis=1)
-    return starts[most[starts - low] >= nodes]
+    kept: NDArray[np.intp] = starts[most[starts - low] >= nodes]
+    return kept

@@ -86,12 +86,12 @@ class SlotTable:
         first, last = start >> 6, (end - 1) >> 6
         block = self.by_leaf[first : last + 1, leaves]
         if first == last:
-            return (block[0] & (_FROM[start & 63] & _UPTO[(end - 1) & 63])) == 0
+            return _none(block[0] & (_FROM[start & 63] & _UPTO[(end - 1) & 63]))
         taken = block[0] & _FROM[start & 63]
         for middle in range(1, last - first):
             taken |= block[middle]
         taken |= block[-1] & _UPTO[(end - 1) & 63]
-        return taken == 0
+        return _none(taken)
 
     def idle_in_leaf(self, leaf: int, start: int, end: int) -> NDArray[np.bool_]:
         """Which rows of one leaf are free throughout [start, end): bool (width,)."""
@@ -99,12 +99,12 @@ class SlotTable:
         first, last = start >> 6, (end - 1) >> 6
         lines = slice(leaf * width, (leaf + 1) * width)
         if first == last:
-            return (self.busy[first, lines] & (_FROM[start & 63] & _UPTO[(end - 1) & 63])) == 0
+            return _none(self.busy[first, lines] & (_FROM[start & 63] & _UPTO[(end - 1) & 63]))
         taken = self.busy[first, lines] & _FROM[start & 63]
         for middle in range(first + 1, last):
             taken |= self.busy[middle, lines]
         taken |= self.busy[last, lines] & _UPTO[(end - 1) & 63]
-        return taken == 0
+        return _none(taken)
 
     def free_throughout(self, rows: Rows, start: int, end: int) -> bool:
         """Whether all of `rows` are free in [start, end)."""
@@ -169,3 +169,8 @@ class SlotTable:
         self.busy[:, ~self.pool.real] = _FULL
         self.free[:] = self.leaf_free.sum(axis=1, dtype=np.int32)
         return np.concatenate(shared)
+
+
+def _none(bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    free: NDArray[np.bool_] = bits == 0
+    return free

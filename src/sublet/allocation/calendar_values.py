@@ -66,7 +66,8 @@ class Refusal:
     """Why an ask found no place.
 
     `too-large`: no leaf, pod or pool is that big; `beyond-horizon`: it would end after the calendar does; `pool-full`:
-    never that many nodes free at once; `fragmented`: enough are free, but not the same ones throughout, or too far apart.
+    never that many nodes free at once; `fragmented`: enough are free, but not the same ones throughout, or too far
+    apart.
     """
 
     reason: Reason

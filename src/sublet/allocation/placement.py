@@ -16,6 +16,7 @@ from sublet.allocation.calendar_slots import Rows, SlotTable
 from sublet.allocation.calendar_values import Locality
 
 Mask = NDArray[np.bool_]
+Bound = NDArray[np.unsignedinteger]  # (leaves,)
 _FIRST_LEAVES = 12  # leaves looked at in the first batch; nearly always one of them holds the gang
 _FIRST_PODS = 3
 
@@ -42,9 +43,7 @@ def place(
     return _anywhere(table, bound, nodes, start, end, usable)
 
 
-def _one_leaf(
-    table: SlotTable, bound: NDArray[np.generic], nodes: int, start: int, end: int, usable: Mask | None
-) -> Rows | None:
+def _one_leaf(table: SlotTable, bound: Bound, nodes: int, start: int, end: int, usable: Mask | None) -> Rows | None:
     spare = bound - bound.dtype.type(nodes)  # unsigned: what is too small wraps to the top
     tightest = int(spare.argmin())
     if bound[tightest] < nodes:
@@ -68,9 +67,7 @@ def _one_leaf(
     return None
 
 
-def _one_pod(
-    table: SlotTable, bound: NDArray[np.generic], nodes: int, start: int, end: int, usable: Mask | None
-) -> Rows | None:
+def _one_pod(table: SlotTable, bound: Bound, nodes: int, start: int, end: int, usable: Mask | None) -> Rows | None:
     pool = table.pool
     totals = bound.reshape(-1, pool.pod_leaves).sum(axis=1, dtype=np.int64)
     order = np.argsort(totals, kind="stable")
@@ -92,9 +89,7 @@ def _one_pod(
     return None
 
 
-def _anywhere(
-    table: SlotTable, bound: NDArray[np.generic], nodes: int, start: int, end: int, usable: Mask | None
-) -> Rows | None:
+def _anywhere(table: SlotTable, bound: Bound, nodes: int, start: int, end: int, usable: Mask | None) -> Rows | None:
     if int(bound.sum(dtype=np.int64)) < nodes:
         return None
     idle = _idle(table, slice(None), start, end, usable)

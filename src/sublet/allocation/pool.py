@@ -110,7 +110,7 @@ def pool_of(nodes: Iterable[Node]) -> Pool:
 
 
 def even_pool(count: int, leaf: int = 16, pod: int = 128) -> Pool:
-    """`count` nodes n000000.., in leaves of `leaf` and pods of `pod` nodes: a pool whose wiring is known by its sizes."""
+    """`count` nodes n000000.., in leaves of `leaf` and pods of `pod` nodes: a pool wired by its sizes."""
     if count < 1 or leaf < 1 or pod < leaf:
         raise InputError(f"{count} nodes in leaves of {leaf} and pods of {pod} is not a pool: give 1 <= leaf <= pod")
     return pool_of(Node(f"n{at:06d}", f"l{at // leaf:06d}", f"p{at // pod:06d}") for at in range(count))
