@@ -1,0 +1,177 @@
+"""A policy as a value: durations, order, tiers, fair share, caps and backfill, each a small part with a name.
+
+Nothing here decides anything: `simulate` reads a policy and does what it says. Invariant: a `Policy` that exists is
+valid (ranges are checked when it is made), so that no later step needs to look again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from sublet.errors import InputError
+
+OrderBy = Literal["submitted", "shortest", "smallest-area", "wfp3", "patience", "fair-share"]
+Method = Literal["none", "greedy", "easy", "conservative"]
+Candidates = Literal["order", "shortest", "smallest-area"]
+Estimate = Literal["requested", "predicted"]
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Which duration ranks a job: the request, or the request times its tenant's usual share of requests, from the last
+    `history` jobs that ended. Reservations always take the request: it is when the job is ended at the latest."""
+
+    order: Estimate = "requested"
+    history: int = 8
+
+    def __post_init__(self) -> None:
+        _known("durations.order", self.order, get_args(Estimate))
+        _within("durations.history", self.history, 1, 1000)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a job may wait before it presses: scale_s * (duration / 1 h) ** duration_power * size ** size_power,
+    at most limit_s. A job ranks by (wait + head_start_s) / patience, the greatest first."""
+
+    limit_s: float
+    scale_s: float
+    duration_power: float
+    size_power: float = 0.0
+    head_start_s: float = 0.0
+    smooth: bool = False
+
+    def __post_init__(self) -> None:
+        _within("order.patience.limit", self.limit_s, 1.0, math.inf)
+        _within("order.patience.scale", self.scale_s, 1e-3, math.inf)
+        _within("order.patience.duration_power", self.duration_power, -5.0, 5.0)
+        _within("order.patience.size_power", self.size_power, -5.0, 5.0)
+        _within("order.patience.head_start", self.head_start_s, 0.0, math.inf)
+
+    def of(self, duration_s: float, size: int) -> float:
+        """Seconds of patience of a job, at least 1."""
+        value: float = self.scale_s * (duration_s / 3600.0) ** self.duration_power * float(size) ** self.size_power
+        if self.smooth:
+            value = value * self.limit_s / (value + self.limit_s) if math.isfinite(self.limit_s) else value
+        return max(1.0, min(value, self.limit_s))
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who is first. A job older than `oldest_first_after_s` goes before all younger ones, by submit time."""
+
+    by: OrderBy = "submitted"
+    patience: Patience | None = None
+    oldest_first_after_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        _known("order.by", self.by, get_args(OrderBy))
+        _within("order.oldest_first_after", self.oldest_first_after_s, 0.0, math.inf)
+        if (self.by == "patience") != (self.patience is not None):
+            raise InputError("order.patience is given exactly when order.by is 'patience'")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A class of service. While its running units are under `share` of the pool it goes before tiers over theirs;
+    `patience` multiplies the patience of its jobs; `rank` above 0 lets lower ranks go first, always (strict)."""
+
+    name: str
+    share: float = 0.0
+    patience: float = 1.0
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        _within(f"tiers.{self.name}.share", self.share, 0.0, 1.0)
+        _within(f"tiers.{self.name}.patience", self.patience, 1e-3, 1e3)
+        _within(f"tiers.{self.name}.rank", self.rank, 0, 100)
+
+
+@dataclass(frozen=True)
+class FairShare:
+    """Usage decays by half every `half_life_s`. Tenants whose decayed usage is above `tolerance` equal shares (of the
+    tenants that used anything or wait) rank after those below."""
+
+    half_life_s: float = 7 * 86_400.0
+    tolerance: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within("fair_share.half_life", self.half_life_s, 60.0, math.inf)
+        _within("fair_share.tolerance", self.tolerance, 0.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Most units that one tenant (with its affiliates) runs at once, as a share of the pool, and, once its decayed
+    usage is over its fair share, the smaller `over_share`."""
+
+    concurrent: float = 1.0
+    over_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within("caps.concurrent", self.concurrent, 1e-6, 1.0)
+        _within("caps.over_share", self.over_share, 1e-6, 1.0)
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Who may go before a job that does not fit: nobody, anybody (greedy), who delays none of the first `reservations`
+    jobs (EASY), who delays nobody ahead (conservative). `candidates` is the order in which they are tried."""
+
+    method: Method = "easy"
+    reservations: int = 1
+    candidates: Candidates = "order"
+
+    def __post_init__(self) -> None:
+        _known("backfill.method", self.method, get_args(Method))
+        _within("backfill.reservations", self.reservations, 1, 10_000)
+        _known("backfill.candidates", self.candidates, get_args(Candidates))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The whole of it; `version` is written into every decision that the policy makes."""
+
+    name: str
+    version: int = 1
+    summary: str = ""
+    durations: Durations = field(default_factory=Durations)
+    order: Order = field(default_factory=Order)
+    tiers: tuple[Tier, ...] = ()
+    fair_share: FairShare | None = None
+    caps: Caps = field(default_factory=Caps)
+    backfill: Backfill = field(default_factory=Backfill)
+
+    def __post_init__(self) -> None:
+        _within("version", self.version, 1, 10**9)
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) < len(names):
+            raise InputError(f"tiers name {names} twice: give each tier one entry")
+        if sum(tier.share for tier in self.tiers) > 1.0 + 1e-9:
+            raise InputError(
+                "the guaranteed shares of the tiers add up to more than the pool: keep their sum at most 1"
+            )
+        if self.backfill.method == "conservative" and (
+            self.order != Order() or self.tiers or self.fair_share or self.caps != Caps()
+        ):
+            raise InputError(
+                "conservative backfill plans every job in the order of submission: leave out order, tiers, fair_share "
+                "and caps, or use easy with several reservations"
+            )
+        if self.order.by == "fair-share" and self.fair_share is None:
+            raise InputError("order.by 'fair-share' needs fair_share.half_life")
+        if self.caps.over_share < 1.0 and self.fair_share is None:
+            raise InputError("caps.over_share needs fair_share: it says who is over its share")
+
+
+def _known(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{what} is {value!r}: give one of {', '.join(choices)}")
+
+
+def _within(what: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        upper = "" if math.isinf(most) else f" and at most {most:g}"
+        raise InputError(f"{what} is {value:g}: give at least {least:g}{upper}")
