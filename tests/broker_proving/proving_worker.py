@@ -1,4 +1,4 @@
-"""A server that proves a node and is killed -9 at a chosen boundary, and another one that goes on: a process of its own.
+"""A server that proves a node, killed -9 at a chosen boundary, and another that goes on: a process of its own.
 
     python proving_worker.py < plan      one JSON line for each kill point
 

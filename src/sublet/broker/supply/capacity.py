@@ -63,7 +63,7 @@ def position(
             if booking.kind is Kind.LEASE:
                 reserved += hours(min(booking.ends_at, at) - booking.starts_at)
     short = max(contract.minimum_node_hours - bought, Decimal(0))
-    return Position(contract.id, bought, delivered, reserved, short, cost)
+    return Position(contract.id, bought, delivered, reserved, short, cost, contract.price_per_node_hour * short)
 
 
 def hours(span: timedelta) -> Decimal:

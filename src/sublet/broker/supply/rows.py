@@ -97,4 +97,7 @@ def contract(row: ContractRow) -> Contract:
         minimum_node_hours=row.minimum_node_hours,
         tags=row.tags,
         created_at=row.created_at,
+        returning_since=row.returning_since,
+        return_reason=row.return_reason,
+        closed_at=row.closed_at,
     )

@@ -110,9 +110,14 @@ def add_block(
     actor: Actor,
     now: datetime,
 ) -> Block:
-    """Buy more under a contract: `nodes` nodes for [start, end), at the contract's price or at another."""
+    """Buy more under a contract: `nodes` nodes for [start, end), at the contract's price or at another.
+
+    Conflict for a contract that is closed or given back.
+    """
     permit(actor, "supply.write")
     agreed = contract(session, contract_id)
+    if agreed.closed_at is not None or agreed.returning_since is not None:
+        raise Conflict(f"contract {contract_id} is given back: nothing is bought under it any more")
     price = price_per_node_hour or agreed.price_per_node_hour
     _check_block(nodes, price, start, end)
     return _buy(session, agreed, nodes, price, start, end, cluster, dict(sold or {}), actor, now)

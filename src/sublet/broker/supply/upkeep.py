@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from sublet.broker.audit.log import record
@@ -18,8 +18,8 @@ from sublet.broker.bookings import service as bookings
 from sublet.broker.bookings.values import Booking, Kind
 from sublet.broker.errors import Conflict, Invalid, NotFound
 from sublet.broker.supply import service as supply
-from sublet.broker.supply.tables import BlockRow, NodeRow
-from sublet.broker.supply.values import Node, NodeState
+from sublet.broker.supply.tables import BlockRow, ContractRow, NodeRow
+from sublet.broker.supply.values import Contract, Node, NodeState
 from sublet.broker.tenants.rights import permit
 from sublet.broker.tenants.values import Actor
 from sublet.storage import ids
@@ -141,17 +141,87 @@ def drained(session: Session, *, now: datetime) -> tuple[Node, ...]:
     )
 
 
-def return_ended(session: Session, *, actor: Actor, now: datetime) -> tuple[Node, ...]:
-    """Every node whose block is over goes back; called now and then by the broker itself."""
-    query = (
-        select(NodeRow.id)
-        .join(BlockRow, BlockRow.id == NodeRow.block_id)
-        .where(BlockRow.ends_at <= now, NodeRow.state != NodeState.RETURNED.value)
-        .order_by(NodeRow.id)
+def return_contract(session: Session, contract_id: str, *, reason: str, actor: Actor, now: datetime) -> Contract:
+    """Give everything back that was bought under a contract: drain it now, return each node when nobody holds it.
+
+    Leases and confirmed bookings stand; what is left to do is done by `return_ended`, pass by pass, and the contract
+    closes with its last node. Asked twice it is asked once. Conflict for a contract that is closed.
+    """
+    permit(actor, "supply.write")
+    agreed = supply.contract(session, contract_id, actor=actor)
+    if agreed.closed_at is not None:
+        raise Conflict(f"contract {contract_id} is closed since {agreed.closed_at.isoformat()}")
+    if agreed.returning_since is not None:
+        return agreed
+    for node in supply.nodes(session, contract_id=contract_id):
+        if node.state not in (NodeState.RETURNED, NodeState.DRAINING):
+            why = f"contract {contract_id} is given back: {reason}"
+            supply.set_node(session, node.id, NodeState.DRAINING, why, actor=actor, now=now)
+    session.execute(
+        update(ContractRow).where(ContractRow.id == contract_id).values(returning_since=utc(now), return_reason=reason)
     )
-    return tuple(
-        supply.set_node(session, node_id, NodeState.RETURNED, "its block ended", actor=actor, now=now)
-        for node_id in session.scalars(query).all()
+    record(session, actor=actor, action="contract.return", target=contract_id, outcome="begun", reason=reason, now=now)
+    return_ended(session, actor=actor, now=now)
+    return supply.contract(session, contract_id, actor=actor)
+
+
+def return_ended(session: Session, *, actor: Actor, now: datetime) -> tuple[Node, ...]:
+    """Every node goes back whose block is over, or whose contract is given back and that nobody holds any more.
+
+    Called now and then by the broker itself; a contract closes with its last node.
+    """
+    returned = [
+        supply.set_node(session, node_id, NodeState.RETURNED, why, actor=actor, now=now)
+        for node_id, why in _due(session, now)
+    ]
+    for contract_id in _finished(session, now):
+        _close(session, contract_id, actor, now)
+    return tuple(returned)
+
+
+def _due(session: Session, now: datetime) -> list[tuple[str, str]]:
+    """Nodes that go back now, each with the reason."""
+    owned = select(NodeRow.id).join(BlockRow, BlockRow.id == NodeRow.block_id)
+    kept = NodeRow.state != NodeState.RETURNED.value
+    over = session.scalars(owned.where(BlockRow.ends_at <= now, kept).order_by(NodeRow.id)).all()
+    leaving = session.scalars(
+        owned.join(ContractRow, ContractRow.id == BlockRow.contract_id)
+        .where(ContractRow.returning_since.is_not(None), ContractRow.closed_at.is_(None), BlockRow.ends_at > now)
+        .where(NodeRow.state == NodeState.DRAINING.value)
+        .order_by(NodeRow.id)
+    ).all()
+    free = [node_id for node_id in leaving if not _leased(session, node_id, now)]
+    return [(node_id, "its block ended") for node_id in over] + [(node_id, "it was drained") for node_id in free]
+
+
+def _leased(session: Session, node_id: str, now: datetime) -> bool:
+    return any(held.kind is Kind.LEASE for held in bookings.of_node(session, node_id=node_id, after=now))
+
+
+def _finished(session: Session, now: datetime) -> list[str]:
+    """Contracts that are over or given back, and of which no node is left with us."""
+    here = (
+        select(BlockRow.contract_id)
+        .join(NodeRow, NodeRow.block_id == BlockRow.id)
+        .where(NodeRow.state != NodeState.RETURNED.value)
+    )
+    over = or_(ContractRow.ends_at <= now, ContractRow.returning_since.is_not(None))
+    query = select(ContractRow.id).where(ContractRow.closed_at.is_(None), over, ContractRow.id.not_in(here))
+    return list(session.scalars(query.order_by(ContractRow.id)))
+
+
+def _close(session: Session, contract_id: str, actor: Actor, now: datetime) -> None:
+    session.execute(update(ContractRow).where(ContractRow.id == contract_id).values(closed_at=utc(now)))
+    stands = supply.position(session, contract_id, at=now)
+    record(
+        session,
+        actor=actor,
+        action="contract.close",
+        target=contract_id,
+        outcome="done",
+        reason=f"every node is back; cost {stands.cost}, short of the commitment by {stands.node_hours_short:f} hours",
+        details={"cost": str(stands.cost), "cost_short": str(stands.cost_short)},
+        now=now,
     )
 
 

@@ -64,6 +64,9 @@ class Contract:
     minimum_node_hours: Decimal  # we pay at least these; 0 where nothing was promised
     tags: Mapping[str, str]
     created_at: datetime
+    returning_since: datetime | None = None  # its nodes are drained and go back one by one
+    return_reason: str = ""
+    closed_at: datetime | None = None  # every node is back
 
 
 @dataclass(frozen=True)
@@ -137,3 +140,4 @@ class Position:
     node_hours_reserved: Decimal  # of those, held by leases
     node_hours_short: Decimal  # of the minimum that we promised, not bought yet
     cost: Money  # of the node-hours delivered
+    cost_short: Money  # of the node-hours short, at the contract's price: owed for nothing
