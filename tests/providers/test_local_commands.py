@@ -84,7 +84,7 @@ def test_a_command_runs_at_home_or_below_it(node):
     home = node[0].describe(node[1]).details["home"]
     assert python(node, "import os; os.mkdir('work'); print(os.getcwd())").strip() == home
     assert python(node, "import os; print(os.getcwd())", cwd="work").strip() == f"{home}/work"
-    with pytest.raises(Declined, match="No such file"):
+    with pytest.raises(Declined, match="no folder 'nowhere'"):
         node[0].execute(node[1], [PYTHON], cwd="nowhere")
 
 
@@ -243,6 +243,8 @@ def test_a_node_that_is_being_ended_when_the_broker_dies_is_ended_by_the_next(no
         ({"cpu_s": 4.0, "busy_s": 9.5, "wall_s": 10.0}, "4.0 s of CPU time of the 10.0 s that its core had"),
         ({"cpu_s": 4.0, "busy_s": 9.5, "wall_s": 10.0}, "others of this machine took 5.5 s"),
         ({"cpu_s": 9.8, "busy_s": 10.0, "wall_s": 10.0}, ""),  # nobody to speak of
+        ({"cpu_s": 0.1, "busy_s": 9.8, "wall_s": 10.0}, ""),  # it slept, whatever the others did
+        ({"reason": "its time of 1 s was up"}, "its time of 1 s was up"),
         ({"cpu_s": 0.1, "busy_s": 0.4, "wall_s": 0.4}, ""),  # too short to be measured
         ({"cpu_s": 4.0, "busy_s": None, "wall_s": 10.0}, ""),  # a system that does not count
         ({}, ""),

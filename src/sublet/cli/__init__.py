@@ -27,6 +27,7 @@ COMMANDS = {
     "order": ("sublet.cli.order", "order", "Quote on the broker's fleet, order, approve, wait."),
     "lease": ("sublet.cli.lease", "lease", "List, show, extend, shorten, renew and end leases."),
     "run": ("sublet.cli.broker_run", "run", "Run a command on a node of a lease."),
+    "shell": ("sublet.cli.broker_shell", "shell", "A terminal on a node of a lease of this machine's own broker."),
     "logs": ("sublet.cli.broker_run", "logs", "What a command of a lease wrote."),
     "usage": ("sublet.cli.usage", "usage", "Usage records: each second of each node, once."),
     "costs": ("sublet.cli.usage", "costs", "What was charged, less what was given back."),
@@ -37,7 +38,8 @@ COMMANDS = {
     "doctor": ("sublet.cli.broker_upkeep", "doctor", "Check what must always hold, on the live broker."),
     "backup": ("sublet.cli.broker_upkeep", "backup", "Copy the embedded broker into one file, while it serves."),
     "restore": ("sublet.cli.broker_upkeep", "restore", "Put a backup into a new SUBLET_HOME."),
-    "demo": ("sublet.cli.broker_demo", "demo", "The whole of it on this machine: quote, lease, run, receipt."),
+    "completion": ("sublet.cli.completion", "completion", "What makes bash, zsh or fish complete these commands."),
+    "demo": ("sublet.cli.broker_demo", "demo", "The whole of it on this machine: quote, qualify, lease, run, receipt."),
 }
 
 
@@ -47,8 +49,19 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.version_option(__version__, prog_name="sublet")
-def cli() -> None:
+@click.option("--url", metavar="URL", help="A broker's server; else SUBLET_URL, else the one embedded in SUBLET_HOME.")
+@click.option(
+    "--token", metavar="TOKEN", help="Who asks; else SUBLET_TOKEN, which other users of this machine cannot see."
+)
+def cli(url: str | None, token: str | None) -> None:
     """Sublet: quote, place and lease scarce accelerators."""
+    del url, token  # sublet.cli.broker_connect reads them where a command speaks to a broker
+
+
+def plain(sentence: str) -> str:
+    """A server's sentence without the place in the request, which nobody wrote here by hand."""
+    where, mark, rest = sentence.partition(": ")
+    return f"{where.split('.', 1)[1]}: {rest}" if mark and where.startswith(("body.", "query.", "path.")) else sentence
 
 
 def main() -> None:
@@ -56,7 +69,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except SubletError as error:
-        click.echo(f"sublet: {error}", err=True)
+        click.echo(f"sublet: {plain(str(error))}", err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 EXAMPLE, JOB, MARKET_JOB = "train_tiny.py", "train-tiny.yaml", "mpt-30b.yaml"
 TERM = timedelta(days=1)
 STEPS, FEWEST, ROWS = 40, 10, 6
+PRICE = Decimal(10)  # USD per node-hour: so that a few seconds are seen in cents
 PATIENCE_S = 20.0  # a run that is expected to take longer is made shorter, for somebody watches
 
 EXAMPLES = click.option(
@@ -74,7 +76,7 @@ def _market() -> None:
     "--steps",
     type=click.IntRange(5, 100_000),
     metavar="N",
-    help=f"Of the training run; {STEPS}, or on a busy machine as many as fit into {PATIENCE_S:g} s, where you do not say.",
+    help=f"Of the training run; {STEPS}, or on a busy machine as many as take {PATIENCE_S:g} s, where you do not say.",
 )
 @click.option("--keep", is_flag=True, help="Keep the temporary home and say where it is.")
 def broker(examples: Path, steps: int | None, keep: bool) -> None:
@@ -109,8 +111,10 @@ def _more(sentence: str) -> None:
 
 
 def _supply(operator: Client) -> str:
+    from sublet.units import Money
+
     offer = next(each for each in operator.offers() if each.provider == "local").offers[0]
-    assert offer.price_per_node_hour is not None, "this machine has a price"
+    price = Money(PRICE)
     now = datetime.now(UTC)
     contract = operator.add_contract(
         provider="local",
@@ -118,14 +122,14 @@ def _supply(operator: Client) -> str:
         shape=offer.shape,
         nodes=1,
         accelerators_per_node=offer.accelerators_per_node,
-        price_per_node_hour=offer.price_per_node_hour,
+        price_per_node_hour=price,
         start=now,
         end=now + TERM,
         sold={"cpus": offer.cpus, "memory_bytes": offer.memory_bytes},
     )
     node = next(iter(operator.nodes(provider="local")))
     cores = f"{offer.cpus:g} of {os.cpu_count()} cores"
-    _step("supply", f"contract {contract.id}: 1 node, {cores}, at {offer.price_per_node_hour} an hour")
+    _step("supply", f"contract {contract.id}: 1 node, {cores}, at {price} an hour")
     return node.id
 
 

@@ -1,9 +1,10 @@
-"""What a command of the broker reads: moments, stretches of time and money, in a person's words."""
+"""What a command of the broker reads: ids, moments, stretches of time, numbers and money, in a person's words."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
@@ -61,4 +62,52 @@ class MoneyType(click.ParamType):  # type: ignore[type-arg]
         return parse_money(str(value), param.opts[0] if param and param.opts else "the amount")
 
 
-MOMENT, HOURS, MONEY = MomentType(), HoursType(), MoneyType()
+class NumberType(click.ParamType):  # type: ignore[type-arg]
+    """An exact number: 0.25, 100."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        try:
+            number = Decimal(str(value).strip())
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not number.is_finite():
+            what = param.opts[0] if param and param.opts else "the number"
+            raise InputError(f"{what} {str(value)!r} is no number: write for example 0.25")
+        return number
+
+
+class IdType(click.ParamType):  # type: ignore[type-arg]
+    """The id of one thing, checked before anybody is asked; `shown_by` is the command that lists them."""
+
+    def __init__(self, prefix: str, noun: str, shown_by: str) -> None:
+        self.name = noun
+        self._prefix, self._noun, self._shown_by = prefix, noun, shown_by
+        self._whole = re.compile(rf"(?:{prefix})_[0-7][0-9A-HJKMNP-TV-Z]{{25}}")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        found = str(value).strip()
+        if not self._whole.fullmatch(found):
+            example = f"{self._prefix.split('|')[0]}_01M8..."
+            article = "an" if self._noun[0] in "aeiou" else "a"
+            raise InputError(
+                f"{found!r} is not the id of {article} {self._noun}, which looks like {example}: see {self._shown_by}"
+            )
+        return found
+
+
+MOMENT, HOURS, MONEY, NUMBER = MomentType(), HoursType(), MoneyType(), NumberType()
+
+LEASE = IdType("lea", "lease", "sublet lease list")
+ORDER = IdType("ord", "order", "sublet order list")
+QUOTE = IdType("quo", "quote", "sublet order quotes")
+NODE = IdType("nod", "node", "sublet supply list")
+CONTRACT = IdType("ctr", "contract", "sublet supply contracts")
+WINDOW = IdType("mnt|out", "window", "sublet supply maintain (when it is made)")
+TOKEN = IdType("tok", "token", "sublet tenant tokens")
+ORGANISATION = IdType("org", "organisation", "sublet tenant organisations")
+WEBHOOK = IdType("hook", "webhook", "sublet webhook list")
+RUN = IdType("run", "run", "sublet logs LEASE --list")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sublet.cli.broker_connect import JSON, KEY, broker, project_of
-from sublet.cli.broker_inputs import MOMENT
+from sublet.cli.broker_inputs import LEASE, MOMENT, QUOTE
 
 
 @click.group()
@@ -43,7 +43,7 @@ def list_(state: str | None, project: str | None, limit: int, as_json: bool) -> 
 
 
 @lease.command()
-@click.argument("lease_id", metavar="LEASE")
+@click.argument("lease_id", type=LEASE, metavar="LEASE")
 @JSON
 def show(lease_id: str, as_json: bool) -> None:
     """One lease: its nodes, what it costs so far, what happened to it."""
@@ -80,7 +80,7 @@ def show(lease_id: str, as_json: bool) -> None:
 
 
 @lease.command()
-@click.argument("lease_id", metavar="[LEASE]", required=False)
+@click.argument("lease_id", type=LEASE, metavar="[LEASE]", required=False)
 @click.option("--follow", is_flag=True, help="Go on as they happen.")
 @JSON
 def events(lease_id: str | None, follow: bool, as_json: bool) -> None:
@@ -89,19 +89,25 @@ def events(lease_id: str | None, follow: bool, as_json: bool) -> None:
 
     from sublet.cli import broker_render as render
 
+    seen = False
     with broker() as client:
         after = 0 if lease_id else None
         for event in client.events(lease=lease_id, after=after, follow=follow):
+            seen = True
             if as_json:
                 click.echo(msgspec.json.encode(event))
                 continue
             click.echo(f"{render.moment(event.at)}  {event.lease_id}  {event.kind:<7} {event.state:<13} {event.reason}")
+    if not seen and not as_json:
+        click.echo("no events now: give a lease for its history, or --follow to wait for what comes")
 
 
 @lease.command()
-@click.argument("lease_id", metavar="LEASE")
+@click.argument("lease_id", type=LEASE, metavar="LEASE")
 @click.option("--until", type=MOMENT, required=True, help="2026-12-02T09:00Z, or +6h from now.")
-@click.option("--quote", metavar="QUOTE", help="At the price of this quote; as before, where you do not say.")
+@click.option(
+    "--quote", type=QUOTE, metavar="QUOTE", help="At the price of this quote; as before, where you do not say."
+)
 @KEY
 def extend(lease_id: str, until: datetime, quote: str | None, key: str | None) -> None:
     """Keep the nodes longer, where the calendar and the budget allow it."""
@@ -110,7 +116,7 @@ def extend(lease_id: str, until: datetime, quote: str | None, key: str | None) -
 
 
 @lease.command()
-@click.argument("lease_id", metavar="LEASE")
+@click.argument("lease_id", type=LEASE, metavar="LEASE")
 @click.option("--until", type=MOMENT, required=True)
 @KEY
 def shorten(lease_id: str, until: datetime, key: str | None) -> None:
@@ -120,8 +126,8 @@ def shorten(lease_id: str, until: datetime, key: str | None) -> None:
 
 
 @lease.command()
-@click.argument("lease_id", metavar="LEASE")
-@click.option("--quote", metavar="QUOTE", required=True)
+@click.argument("lease_id", type=LEASE, metavar="LEASE")
+@click.option("--quote", type=QUOTE, metavar="QUOTE", required=True)
 @KEY
 def renew(lease_id: str, quote: str, key: str | None) -> None:
     """The same nodes once more, for as long as was first agreed."""
@@ -130,7 +136,7 @@ def renew(lease_id: str, quote: str, key: str | None) -> None:
 
 
 @lease.command()
-@click.argument("lease_id", metavar="LEASE")
+@click.argument("lease_id", type=LEASE, metavar="LEASE")
 @click.option("--reason", default="asked for by the tenant")
 @click.option("--wait", is_flag=True, help="Until it is settled and has its receipt.")
 @KEY
@@ -153,7 +159,7 @@ def _tell(found: Any) -> None:
 
 
 @lease.command()
-@click.argument("lease_id", metavar="LEASE")
+@click.argument("lease_id", type=LEASE, metavar="LEASE")
 def certificates(lease_id: str) -> None:
     """What the gate found of each node before it was billed, signed, as JSON."""
     from sublet.cli import broker_render as render

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sublet.cli.broker_connect import JSON, KEY, PROJECT, broker, project_of
-from sublet.cli.broker_inputs import HOURS, MOMENT
+from sublet.cli.broker_inputs import HOURS, MOMENT, ORDER, QUOTE
 
 
 @click.group()
@@ -83,6 +83,32 @@ def quote(
         click.echo(f"next: sublet order place {found.quotes[0].id}")
 
 
+@order.command()
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--project", metavar="PROJECT")
+@JSON
+def quotes(limit: int, project: str | None, as_json: bool) -> None:
+    """Quotes that were given, expired ones too."""
+    from sublet.cli import broker_render as render
+
+    with broker() as client:
+        render.show(
+            client.quotes(project=project_of(client, project) if project else None, limit=limit),
+            (
+                ("quote", lambda each: each.id),
+                ("job", lambda each: each.job.get("name", "")),
+                ("accelerators", lambda each: f"{each.count} x {each.accelerator}"),
+                ("nodes", lambda each: f"{each.nodes} x {each.shape}"),
+                ("run P10–P90", _run),
+                ("price/accelerator-h", lambda each: each.price_per_accelerator_hour),
+                ("at most", lambda each: each.price),
+                ("expires", lambda each: render.left(each.expires_at)),
+            ),
+            json_wanted=as_json,
+            empty="no quotes yet: sublet order quote JOB.yaml",
+        )
+
+
 def _read(path: Path) -> dict[str, Any]:
     """The job file as plain data, after the same checks as `sublet quote`; files that it names are not sent."""
     import yaml
@@ -112,7 +138,7 @@ def _cost(quote: Any) -> object:
 
 
 @order.command()
-@click.argument("quote")
+@click.argument("quote", type=QUOTE)
 @click.option("--start", type=MOMENT, help="At that time; now or as soon as can be, where you do not say.")
 @click.option("--by", "window_end", type=MOMENT, help="All of it lies before then.")
 @click.option("--for", "hours", type=HOURS, metavar="TIME", help="For so long; as quoted, where you do not say.")
@@ -180,7 +206,7 @@ def list_(state: str | None, limit: int, project: str | None, as_json: bool) -> 
 
 
 @order.command("show")
-@click.argument("order_id", metavar="ORDER")
+@click.argument("order_id", type=ORDER, metavar="ORDER")
 @JSON
 def show(order_id: str, as_json: bool) -> None:
     """One order."""
@@ -192,7 +218,7 @@ def show(order_id: str, as_json: bool) -> None:
 
 
 @order.command()
-@click.argument("order_id", metavar="ORDER")
+@click.argument("order_id", type=ORDER, metavar="ORDER")
 @click.option("--reason", default="")
 def approve(order_id: str, reason: str) -> None:
     """Let an order go on that waits for approval."""
@@ -201,7 +227,7 @@ def approve(order_id: str, reason: str) -> None:
 
 
 @order.command()
-@click.argument("order_id", metavar="ORDER")
+@click.argument("order_id", type=ORDER, metavar="ORDER")
 @click.option("--reason", default="")
 def reject(order_id: str, reason: str) -> None:
     """Refuse an order that waits for approval."""
@@ -210,7 +236,7 @@ def reject(order_id: str, reason: str) -> None:
 
 
 @order.command()
-@click.argument("order_id", metavar="ORDER")
+@click.argument("order_id", type=ORDER, metavar="ORDER")
 @click.option("--reason", default="")
 def cancel(order_id: str, reason: str) -> None:
     """Take an order back; one that became a lease takes it with it, by its terms."""

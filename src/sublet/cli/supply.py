@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sublet.cli.broker_connect import JSON, broker
-from sublet.cli.broker_inputs import MOMENT, MONEY
+from sublet.cli.broker_inputs import MOMENT, MONEY, NODE, NUMBER, WINDOW
 
 if TYPE_CHECKING:
     from sublet.client.values import ProviderOffer
@@ -94,7 +94,7 @@ def offers(as_json: bool) -> None:
 @click.option("--region", default="", metavar="REGION")
 @click.option("--cluster", metavar="NAME", help="Nodes of one cluster share a fabric.")
 @click.option(
-    "--minimum", type=Decimal, default=Decimal(0), metavar="HOURS", help="Node-hours that you promised to take."
+    "--minimum", type=NUMBER, default=Decimal(0), metavar="HOURS", help="Node-hours that you promised to take."
 )
 @JSON
 def add(
@@ -116,9 +116,15 @@ def add(
     from sublet.errors import InputError
 
     with broker(operator=True) as client:
-        offered = next((each.offers for each in client.offers() if each.provider == provider), ())
+        connected = {each.provider: each.offers for each in client.offers()}
+        offered = connected.get(provider, ())
         found = _offer(provider, offered, shape)
         begin = start or datetime.now(UTC)
+        if provider not in connected and not shape:
+            raise InputError(
+                f"provider {provider!r} is not connected here (connected: {', '.join(connected) or 'none'}): name one"
+                " of those, or say with --shape, --accelerator, --nodes and --price what you bought elsewhere"
+            )
         if found is None and (not shape or price is None or accelerator is None or nodes is None):
             raise InputError(
                 f"provider {provider!r} offers nothing of that kind now: give --shape, --accelerator,"
@@ -217,7 +223,7 @@ def _field(name: str) -> Any:
 
 
 @supply.command()
-@click.argument("nodes", nargs=-1, metavar="NODE...")
+@click.argument("nodes", nargs=-1, type=NODE, metavar="NODE...")
 @click.option("--all", "every", is_flag=True, help="Every node that is delivered and not yet healthy.")
 @JSON
 def qualify(nodes: tuple[str, ...], every: bool, as_json: bool) -> None:
@@ -243,7 +249,7 @@ def qualify(nodes: tuple[str, ...], every: bool, as_json: bool) -> None:
 
 
 @supply.command("set")
-@click.argument("node")
+@click.argument("node", type=NODE)
 @click.argument("state", type=click.Choice(["healthy", "cordoned", "draining", "maintenance", "failed", "returned"]))
 @click.option("--reason", required=True, help="Why; it stands in the audit log.")
 def set_(node: str, state: str, reason: str) -> None:
@@ -254,7 +260,7 @@ def set_(node: str, state: str, reason: str) -> None:
 
 
 @supply.command()
-@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@click.argument("nodes", nargs=-1, type=NODE, required=True, metavar="NODE...")
 @click.option("--start", type=MOMENT, required=True)
 @click.option("--end", type=MOMENT, required=True)
 @click.option("--reason", required=True)
@@ -266,7 +272,7 @@ def maintain(nodes: tuple[str, ...], start: datetime, end: datetime, reason: str
 
 
 @supply.command()
-@click.argument("window")
+@click.argument("window", type=WINDOW)
 def reopen(window: str) -> None:
     """Close a maintenance window (or an outage) early."""
     with broker(operator=True) as client:
@@ -275,7 +281,7 @@ def reopen(window: str) -> None:
 
 
 @supply.command()
-@click.option("--markup", type=Decimal, metavar="SHARE", help="Set a rule: 0.25 sells at cost plus 25 %.")
+@click.option("--markup", type=NUMBER, metavar="SHARE", help="Set a rule: 0.25 sells at cost plus 25 %.")
 @click.option("--floor", type=MONEY, metavar="MONEY", help="Per accelerator-hour, never below.")
 @click.option("--accelerator", default="", metavar="NAME", help="For this one alone.")
 @JSON

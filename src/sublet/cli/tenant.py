@@ -8,10 +8,13 @@ from typing import Any
 import click
 
 from sublet.cli.broker_connect import JSON, broker, project_of
-from sublet.cli.broker_inputs import MOMENT, MONEY
+from sublet.cli.broker_inputs import MOMENT, MONEY, TOKEN
+from sublet.cli.broker_inputs import ORGANISATION as ORGANISATION_ID
 
 ROLES = click.Choice(["operator", "admin", "member", "auditor"])
-ORGANISATION = click.option("--organisation", metavar="ID", help="Whose; yours, where you do not say.")
+ORGANISATION = click.option(
+    "--organisation", type=ORGANISATION_ID, metavar="ID", help="Whose; yours, where you do not say."
+)
 
 
 @click.group()
@@ -231,7 +234,7 @@ def issue_token(
 
 
 @tenant.command("revoke-token")
-@click.argument("token")
+@click.argument("token", type=TOKEN)
 def revoke_token(token: str) -> None:
     """End a token for good."""
     with broker() as client:

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from sublet.cli.broker_connect import JSON, broker, project_of
+from sublet.cli.broker_inputs import LEASE
 
 BY = click.Choice(["lease", "project", "organisation", "day", "kind"])
 
 
 @click.command()
-@click.option("--lease", metavar="LEASE")
+@click.option("--lease", type=LEASE, metavar="LEASE")
 @click.option("--project", metavar="PROJECT")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @JSON
@@ -41,7 +42,7 @@ def usage(lease: str | None, project: str | None, limit: int, as_json: bool) -> 
 @click.command()
 @click.option("--by", type=BY, default="lease", show_default=True)
 @click.option("--project", metavar="PROJECT")
-@click.option("--lease", metavar="LEASE")
+@click.option("--lease", type=LEASE, metavar="LEASE")
 @JSON
 def costs(by: str, project: str | None, lease: str | None, as_json: bool) -> None:
     """What was charged, less what was given back."""
@@ -63,7 +64,7 @@ def costs(by: str, project: str | None, lease: str | None, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("lease")
+@click.argument("lease", type=LEASE)
 @JSON
 def receipt(lease: str, as_json: bool) -> None:
     """The receipt of a lease: quoted against actual, line by line."""
@@ -125,7 +126,7 @@ def _m(amount: dict[str, str]) -> str:
 
 @click.command()
 @click.option("--transactions", is_flag=True, help="Every transaction, instead of the balances.")
-@click.option("--lease", metavar="LEASE", help="Transactions of this lease.")
+@click.option("--lease", type=LEASE, metavar="LEASE", help="Transactions of this lease.")
 @click.option("--margin", is_flag=True, help="Revenue less credits less cost, instead of the balances.")
 @JSON
 def ledger(transactions: bool, lease: str | None, margin: bool, as_json: bool) -> None:
@@ -138,6 +139,8 @@ def ledger(transactions: bool, lease: str | None, margin: bool, as_json: bool) -
             if as_json:
                 render.as_json(rows)
                 return
+            if not rows:
+                click.echo("no transactions yet: they begin when a lease is billed")
             for row in rows:
                 click.echo(f"{render.moment(row.at)}  {row.id}  {row.kind}: {row.sentence}")
                 for line in row.lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sublet.cli.broker_connect import JSON, broker, project_of
+from sublet.cli.broker_inputs import WEBHOOK
 
 
 @click.group()
@@ -51,7 +52,7 @@ def add(url: str, kinds: tuple[str, ...], project: str | None, as_json: bool) ->
 
 
 @webhook.command()
-@click.argument("webhook_id", metavar="WEBHOOK")
+@click.argument("webhook_id", type=WEBHOOK, metavar="WEBHOOK")
 def remove(webhook_id: str) -> None:
     """Tell an address no more."""
     with broker() as client:
@@ -60,7 +61,7 @@ def remove(webhook_id: str) -> None:
 
 
 @webhook.command()
-@click.argument("webhook_id", metavar="WEBHOOK")
+@click.argument("webhook_id", type=WEBHOOK, metavar="WEBHOOK")
 def ping(webhook_id: str) -> None:
     """Send a test event."""
     with broker() as client:
@@ -69,7 +70,7 @@ def ping(webhook_id: str) -> None:
 
 
 @webhook.command()
-@click.argument("webhook_id", metavar="WEBHOOK")
+@click.argument("webhook_id", type=WEBHOOK, metavar="WEBHOOK")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @JSON
 def deliveries(webhook_id: str, limit: int, as_json: bool) -> None:

@@ -36,7 +36,7 @@ class AppTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request, in the application's own loop."""
-        self._start()
+        self.start()
         exchange = _Exchange(self._app, self._loop, request)
         status, headers = exchange.start()
         return httpx.Response(status, headers=headers, stream=exchange, request=request)
@@ -53,7 +53,8 @@ class AppTransport(httpx.BaseTransport):
         self._thread.join(START_S)
         self._loop.close()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the application, where no request has yet."""
         with self._lock:
             if self._lifespan is None:
                 self._thread.start()

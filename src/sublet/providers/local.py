@@ -214,6 +214,8 @@ class LocalProvider:
         home, limits = self._home(ref), limits or Limits()
         for directory in (home, self._directory(ref) / "tmp"):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if cwd and not (home / cwd).is_dir():
+            raise Declined(f"there is no folder {cwd!r} in the lease's directory: make it first")
         with self._store.transaction() as connection:  # held while it starts: a node that is being ended starts nothing
             row = connection.execute("SELECT * FROM nodes WHERE ref = ?", (ref,)).fetchone()
             if row["ending"] or row["ended_at"] is not None:

@@ -23,7 +23,7 @@ from sublet.providers.protocol import Declined, Limits, ProviderUnavailable, Std
 
 _KILLED = -9
 _START_TIMEOUT_S = 30.0
-_SHARED = 0.05  # of the cores' time, taken by others: below it nobody notices
+_SHARED = 0.05  # of the cores' time, taken by others or by the command: below it nobody notices
 _SHORTEST_S = 1.0  # the system counts hundredths of a second
 
 
@@ -78,13 +78,15 @@ class LocalProcess:
         return _read(Path(self._spec["stderr"]), offset, limit)
 
     def note(self) -> str:
-        """That its cores were shared, where others took more than a twentieth of them while it ran."""
+        """Why it was stopped; else that others took more than a twentieth of its cores while it had use for them."""
         found = self._ending()
+        if found and found.get("reason"):
+            return str(found["reason"])
         if not found or any(not isinstance(found.get(name), int | float) for name in ("cpu_s", "busy_s", "wall_s")):
             return ""
         count = len(self._spec["cores"])
         given, others = found["wall_s"] * count, max(0.0, found["busy_s"] - found["cpu_s"])
-        if found["wall_s"] < _SHORTEST_S or others < _SHARED * given:
+        if found["wall_s"] < _SHORTEST_S or min(others, found["cpu_s"]) < _SHARED * given:
             return ""
         cores = "its core" if count == 1 else f"its {count} cores"
         return (
