@@ -35,11 +35,11 @@ def serve(host: str, port: int, database: str | None, workers: int, private_hook
     gc.freeze()
     home = home_of()
     settings = Settings(private_hooks=private_hooks, requests_per_s=rate, burst=4 * rate)
-    house, first = open_house(home, database=database, settings=settings)
-    try:
+    try:  # before anything is made: a start that cannot listen leaves no tokens behind that nobody saw
         listening = serving.bind(host, port)
     except OSError as error:
         raise InputError(f"--host {host} --port {port}: {error.strerror or error}; choose another, or 0") from error
+    house, first = open_house(home, database=database, settings=settings)
     where = _url(host, listening.getsockname()[1])
     click.echo(f"Sublet serves {where}/v1 (description: {where}/openapi.json, page: {where}/docs)")
     if first is not None:
@@ -48,7 +48,10 @@ def serve(host: str, port: int, database: str | None, workers: int, private_hook
         click.echo(f"  tenant    {first.tenant}   (project {first.project})")
         click.echo(f"kept in {Path(home) / TOKENS}, readable by you alone; to use one:")
         click.echo(f"  export SUBLET_URL={where} SUBLET_TOKEN=...")
+    elif (Path(home) / TOKENS).exists():
+        click.echo(f"the tokens of its first start are in {Path(home) / TOKENS}")
     serving.serve(listening, home, house, database=database, workers=workers, settings=settings)
+    click.echo("stopped; leases go on by the providers' own clocks, and are driven again from the next start on")
 
 
 def _url(host: str, port: int) -> str:
