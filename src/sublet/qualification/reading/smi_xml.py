@@ -1,0 +1,87 @@
+"""`nvidia-smi -q -x`: XML of schema v10 to v13. A cut document gives the GPUs that were whole, and says that it is cut."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree  # noqa: S405 - a document type with entities is refused below, so none is expanded
+
+from sublet.qualification.reading.smi_record import XML_FIELDS, Gpu, Process, SmiLog, fields_of
+from sublet.qualification.reading.text import whole_number
+from sublet.qualification.reading.values import Reading
+
+KIND = "nvidia-smi -q -x"
+_SCHEMA = re.compile(r"nvsmi_device_(v\d+)\.dtd")
+_DOCTYPE = re.compile(r"<!DOCTYPE[^>\[]*>")
+_LEFT_OUT = {"supported_clocks", "mig_devices", "accounted_processes", "supported_gpu_target_temp"}
+
+
+def read(text: str) -> Reading:
+    """The log as an SmiLog."""
+    if "<!ENTITY" in text:
+        return Reading(KIND, state="cut", why="the document declares entities, which nvidia-smi never does")
+    schema = _SCHEMA.search(text)
+    parser = ElementTree.XMLPullParser(["start", "end"])
+    root: ElementTree.Element | None = None
+    elements: list[ElementTree.Element] = []
+    error = ""
+    try:
+        parser.feed(_DOCTYPE.sub("", text, count=1).lstrip())
+        parser.close()
+    except (ElementTree.ParseError, ValueError) as failure:
+        error = f"the XML is broken: {failure}"
+    try:
+        for event, element in parser.read_events():
+            if root is None:
+                root = element
+            if event == "end" and element.tag == "gpu":
+                elements.append(element)
+    except (ElementTree.ParseError, ValueError) as failure:
+        error = error or f"the XML is broken: {failure}"
+    gpus = tuple(_gpu(element) for element in elements)
+    head = {child.tag: (child.text or "").strip() for child in root if child.tag != "gpu"} if root is not None else {}
+    attached = whole_number(head.get("attached_gpus"))
+    log = SmiLog(
+        driver=head.get("driver_version", ""),
+        cuda=head.get("cuda_version", ""),
+        attached=attached,
+        gpus=gpus,
+        schema=schema[1] if schema else "",
+    )
+    return Reading(
+        KIND,
+        log,
+        devices=tuple(gpu.fields["product"] for gpu in gpus if "product" in gpu.fields),
+        count=len(gpus) or attached,
+        state="cut" if error or not gpus else "whole",
+        why=error or ("" if gpus else "it lists no GPU"),
+    )
+
+
+def _gpu(element: ElementTree.Element) -> Gpu:
+    paths: dict[str, str] = {}
+    _flatten(element, "", paths)
+    processes = element.find("processes")
+    listed = None
+    if processes is not None:
+        listed = tuple(
+            Process(
+                (each.findtext("process_name") or "").strip(),
+                (each.findtext("type") or "").strip(),
+                (each.findtext("used_memory") or "").strip(),
+            )
+            for each in processes.iter("process_info")
+        )
+    return Gpu(element.get("id", ""), fields_of(paths, XML_FIELDS), listed)
+
+
+def _flatten(element: ElementTree.Element, prefix: str, paths: dict[str, str]) -> None:
+    stack = [(element, prefix)]
+    while stack:
+        parent, path = stack.pop()
+        for child in parent:
+            if child.tag in _LEFT_OUT:
+                continue
+            here = f"{path}{child.tag}"
+            paths[here] = (child.text or "").strip()
+            if len(child):
+                stack.append((child, here + "/"))
