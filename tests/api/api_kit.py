@@ -182,5 +182,6 @@ def populated(database: Any, clock: VirtualClock, **options: Any) -> World:
         "webhook": hook["id"],
         "window": window["items"][0]["holder"],
         "token": spare["id"],
+        "group": "Acme Holding",
     }
     return world

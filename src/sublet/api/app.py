@@ -16,7 +16,7 @@ from sublet.api import page, problems
 from sublet.api.gate import Gate
 from sublet.api.house import House
 from sublet.api.problems import Problem
-from sublet.api.routes import events, health, leases, money, orders, records, runs, supply, tenants
+from sublet.api.routes import caps, events, health, leases, money, orders, records, runs, supply, tenants
 from sublet.api.ticker import Ticker
 from sublet.broker.errors import Unauthenticated
 from sublet.broker.tenants import tokens
@@ -56,6 +56,7 @@ def create_app(house: House) -> FastAPI:
         money,
         records,
         tenants,
+        caps,
         supply,
     ):  # what is asked for most is matched first
         v1.include_router(room.router)

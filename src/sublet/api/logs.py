@@ -17,7 +17,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonLines(logging.Formatter):
-    """A log record as one line of JSON: time, level, logger, message, process, request id, and whatever `extra` added."""
+    """A log record as one line of JSON: time, level, logger, message, process, request id, what `extra` added."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

@@ -15,7 +15,7 @@ summary{padding:.45rem .7rem;cursor:pointer}details>div{padding:0 .9rem .6rem}b.
 td{padding:.1rem .8rem .1rem 0;vertical-align:top}.s{color:#666}
 @media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}pre{background:#222}details{border-color:#444}}
 """
-METHODS = ("get", "post", "patch", "delete")
+METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def html(document: Mapping[str, Any]) -> str:

@@ -42,6 +42,9 @@ class Contract(Document):
     minimum_node_hours: Shown
     tags: dict[str, str]
     created_at: datetime
+    returning_since: datetime | None = Field(default=None, description="Its nodes are drained and go back one by one.")
+    return_reason: str = ""
+    closed_at: datetime | None = Field(default=None, description="Since then every node is back.")
 
 
 class ContractPage(Page[Contract]):
@@ -84,6 +87,50 @@ class NewContract(Wish):
         max_length=32,
         description="What the provider says that a node is: cpus, memory_bytes, ...",
     )
+
+
+class Block(Document):
+    """Nodes for a time that were bought under a contract, at one price."""
+
+    id: str
+    contract_id: str
+    nodes: int
+    cluster: str
+    price_per_node_hour: Money
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+
+
+class BlockList(Document):
+    """Blocks, oldest first."""
+
+    items: list[Block]
+
+
+class NewBlock(Wish):
+    """More nodes under a contract."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"nodes": 2, "start": "2026-12-01T00:00:00Z", "end": "2027-06-01T00:00:00Z"}]}
+    )
+    nodes: int = Field(ge=1, le=100_000)
+    start: Moment
+    end: Moment
+    price_per_node_hour: MoneyWish | None = Field(default=None, description="The contract's, where none is given.")
+    cluster: Name | None = Field(default=None, description="Nodes of one cluster share a fabric.")
+    sold: dict[Name, float | int | Tag] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="What the provider says that a node is: cpus, memory_bytes, ...",
+    )
+
+
+class Reason(Wish):
+    """Why it is done, for the audit log."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the price fell below what we pay"}]})
+    reason: Text = ""
 
 
 class Node(Document):
@@ -152,6 +199,9 @@ class Position(Document):
     node_hours_reserved: Shown
     node_hours_short: Shown
     cost: Money
+    cost_short: Money | None = Field(
+        default=None, description="Of the hours short of the commitment: owed for nothing."
+    )
 
 
 class NewMaintenance(Wish):
@@ -190,6 +240,25 @@ class Booking(Document):
 
 class BookingPage(Page[Booking]):
     """Bookings, by start."""
+
+
+class NewOutage(Wish):
+    """A node that does not work, and when it will again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"until": "2026-12-02T00:00:00Z", "reason": "the provider's ticket 4711"}]}
+    )
+    start: Moment | None = Field(default=None, description="Now, where it is not given.")
+    until: Moment
+    reason: Text
+
+
+class Outage(Document):
+    """The time that was taken off the market, and who loses it."""
+
+    node_id: str
+    bookings: list[Booking] = Field(description="Their holder is what DELETE /v1/maintenance/{window} ends early.")
+    affected: list[str] = Field(description="Leases that are booked on the node in that time and need another one.")
 
 
 class Proof(Document):

@@ -20,6 +20,7 @@ class Organisation(Document):
     name: str
     kind: str = Field(description="tenant or operator")
     tier: int = Field(description="0 is served first.")
+    group: str | None = Field(default=None, description="Affiliated organisations: for caps they count as one.")
     created_at: datetime
 
 
@@ -70,6 +71,7 @@ class ProjectChange(Wish):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"budget": {"amount": "120000", "currency": "USD"}}]})
     budget: MoneyWish | None = None
+    remove_budget: bool = Field(default=False, description="From now on there is no limit of money.")
     needs_approval: bool | None = None
     hard_stop: bool | None = None
 

@@ -77,6 +77,54 @@ def contract(call: Reading, contract: str = id_path("ctr", "contract")) -> Respo
     return reply(wire.Contract.model_validate(found))
 
 
+@router.post("/contracts/{contract}/return", response_model=wire.Contract, **route("supply.write", *MUTATING))
+def return_contract(wish: wire.Reason, call: Writing, contract: str = id_path("ctr", "contract")) -> Response:
+    """Give it back: its nodes take no new bookings, and each goes back when no lease holds it any more."""
+    return call.write(
+        lambda session: wire.Contract.model_validate(
+            upkeep.return_contract(session, contract, reason=wish.reason, actor=call.actor, now=call.now)
+        ),
+        body=wish,
+    )
+
+
+@router.get("/contracts/{contract}/blocks", response_model=wire.BlockList, **route("supply.read"))
+def blocks(call: Reading, contract: str = id_path("ctr", "contract")) -> Response:
+    """What was bought under a contract."""
+
+    def every(session: Session) -> BaseModel:
+        service.contract(session, contract, actor=call.actor)
+        found = service.blocks(session, contract_id=contract, actor=call.actor)
+        return wire.BlockList(items=[wire.Block.model_validate(each) for each in found])
+
+    return reply(call.read(every))
+
+
+@router.post(
+    "/contracts/{contract}/blocks", status_code=201, response_model=wire.Block, **route("supply.write", *MUTATING)
+)
+def add_block(wish: wire.NewBlock, call: Writing, contract: str = id_path("ctr", "contract")) -> Response:
+    """Buy more under a contract; the nodes enter the calendar."""
+    return call.write(
+        lambda session: wire.Block.model_validate(
+            service.add_block(
+                session,
+                contract_id=contract,
+                nodes=wish.nodes,
+                start=wish.start,
+                end=wish.end,
+                price_per_node_hour=wish.price_per_node_hour.value() if wish.price_per_node_hour else None,
+                cluster=wish.cluster,
+                sold=wish.sold,
+                actor=call.actor,
+                now=call.now,
+            )
+        ),
+        body=wish,
+        status=201,
+    )
+
+
 @router.get("/contracts/{contract}/position", response_model=wire.Position, **route("supply.read"))
 def position(
     call: Reading,
@@ -94,12 +142,22 @@ def nodes(
     provider: Wanted = None,
     shape: Wanted = None,
     state: Annotated[wire.NodeState | None, Query()] = None,
+    drained: Annotated[bool, Query(description="Only those that drain and that nobody holds any more.")] = False,
     cursor: Cursor = None,
     limit: Limit = DEFAULT,
 ) -> Response:
     """The fleet, node by node."""
 
     def page(session: Session) -> BaseModel:
+        if drained:
+            permit(call.actor, "supply.read")
+            ready = [
+                each
+                for each in upkeep.drained(session, now=call.now)
+                if provider in (None, each.provider) and shape in (None, each.shape) and state in (None, each.state)
+            ]
+            these, then = cut(ready, lambda each: each.id, cursor, limit)
+            return wire.NodePage(items=[wire.Node.model_validate(each) for each in these], next=then)
         some = service.nodes(
             session, provider=provider, shape=shape, state=state, after=cursor, limit=limit + 1, actor=call.actor
         )
@@ -131,6 +189,25 @@ def change_node(wish: wire.NodeChange, call: Changing, node: str = id_path("nod"
         return wire.Node.model_validate(found)
 
     return call.write(change, body=wish, tagged=True)
+
+
+@router.post("/nodes/{node}/outage", status_code=201, response_model=wire.Outage, **route("supply.write", *MUTATING))
+def report_outage(wish: wire.NewOutage, call: Writing, node: str = id_path("nod", "node")) -> Response:
+    """A node does not work: it is failed, its free time until then is off the market, and who loses it is named."""
+
+    def report(session: Session) -> BaseModel:
+        found = upkeep.report_outage(
+            session,
+            node,
+            start=wish.start or call.now,
+            until=wish.until,
+            reason=wish.reason,
+            actor=call.actor,
+            now=call.now,
+        )
+        return wire.Outage.model_validate(found)
+
+    return call.write(report, body=wish, status=201)
 
 
 @router.get("/nodes/{node}/bookings", response_model=wire.BookingPage, **route("supply.read"))

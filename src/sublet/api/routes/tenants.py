@@ -148,6 +148,7 @@ def update_project(wish: wire.ProjectChange, call: Changing, project: str = id_p
                 session,
                 project,
                 budget=wish.budget.value() if wish.budget else None,
+                remove_budget=wish.remove_budget,
                 needs_approval=wish.needs_approval,
                 hard_stop=wish.hard_stop,
                 actor=call.actor,
