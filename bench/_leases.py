@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,11 +98,35 @@ class _Order:
 
 
 @contextmanager
-def broker(nodes: int) -> Iterator[Bench]:
-    """A broker on SQLite in a folder that is removed afterwards."""
+def postgresql() -> Iterator[Callable[[], str]]:
+    """Makes databases in a private cluster, each by its URL; NotInstalled where there is none."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from broker_kit import Cluster, postgresql_binaries
+
+    try:
+        cluster = Cluster(postgresql_binaries())
+    except BaseException as reason:  # pytest's skip is no Exception
+        if isinstance(reason, KeyboardInterrupt):
+            raise
+        raise NotInstalled(str(reason)) from None
+    try:
+        cluster.initialise()
+        yield cluster.create
+        cluster.stop("immediate")
+    finally:
+        shutil.rmtree(cluster.folder, ignore_errors=True)
+
+
+class NotInstalled(Exception):
+    """PostgreSQL is not on this machine."""
+
+
+@contextmanager
+def broker(nodes: int, url: str = "") -> Iterator[Bench]:
+    """A broker on SQLite in a folder that is removed afterwards, or on the empty database of a URL."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        database = Database.open(home)
+        database = Database.open(url or home)
         migrate.upgrade(database)
         clock = VirtualClock(START)
         shape = FleetShape(
