@@ -1,4 +1,4 @@
-"""CPU seconds of 100,000 requests on a calendar of 12,544 nodes (100,352 accelerators) x 2,160 h, and how good they land.
+"""CPU seconds of 100,000 requests on a calendar of 12,544 nodes (100,352 accelerators) x 2,160 h, and how they land.
 
 The draw (seed 4): sizes 1, 2, 4 .. 128 nodes (91 % fit a leaf of 16), 2 to 168 h lognormal around 14.3 h, earliest
 starts uniform over 90 days, each may begin up to 0 to 48 h later: load 0.75. Double bookings are counted from the exact
@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+
 from _harness import cpu_s, peak_mib, report
 from sublet.allocation.calendar import Calendar
 from sublet.allocation.calendar_truth import double_bookings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from sublet.allocation.pool import Node, even_pool, pool_of
 from sublet.errors import InputError
 
 HOUR = 3_600
+NEAR: Any = "near"
 NODES = 21  # leaves of 4 and a last one of 1; pods of 8: padding everywhere
 
 asks = st.builds(
@@ -27,7 +30,7 @@ asks = st.builds(
 steps = st.lists(st.one_of(asks, st.integers(0, 50)), max_size=40)
 
 
-def small(**settings_) -> Calendar:
+def small(**settings_) -> Any:
     return Calendar(even_pool(NODES, leaf=4, pod=8), horizon_slots=200, **settings_)
 
 
@@ -36,7 +39,7 @@ def state(calendar):
     return table.first_slot, table.busy.tobytes(), table.leaf_free.tobytes(), table.free.tobytes()
 
 
-def lived(script, **settings_) -> Calendar:
+def lived(script, **settings_) -> Any:
     """A calendar in which every ask was booked if it could, and every number cancelled the booking of that number."""
     calendar = small(**settings_)
     for at, step in enumerate(script):
@@ -219,7 +222,7 @@ def test_a_truth_that_holds_a_node_twice_is_refused_by_name():
 
 def test_tags_are_required_of_every_node():
     nodes = [Node(f"n{at}", f"l{at // 4}", "p", frozenset({"ib"} if at % 2 else set())) for at in range(16)]
-    calendar = Calendar(pool_of(nodes))
+    calendar: Any = Calendar(pool_of(nodes))
     booking = calendar.book("a", "t", Ask(8, HOUR, 0, tags=frozenset({"ib"})))
     assert all(int(name[1:]) % 2 for name in booking.node_ids)
     refused = calendar.find(Ask(1, HOUR, 0, tags=frozenset({"ib"})))
@@ -259,7 +262,7 @@ def test_refusals_say_why(ask, reason):
     [
         (lambda: Ask(0, HOUR, 0), "1 or more"),
         (lambda: Ask(1, HOUR, 5, 4), "before the earliest"),
-        (lambda: Ask(1, HOUR, 0, locality="near"), "same-leaf"),
+        (lambda: Ask(1, HOUR, 0, locality=NEAR), "same-leaf"),
         (lambda: small(slot_s=0), "1 or more"),
         (lambda: small().cancel("x"), "no booking 'x'"),
         (lambda: small().take("x", "t", ["nowhere"], 0, 1), "'nowhere' is not in this pool"),
