@@ -10,6 +10,7 @@ import click
 
 from sublet.cli.broker_connect import JSON, broker
 from sublet.cli.broker_inputs import MOMENT, MONEY, NODE, NUMBER, WINDOW
+from sublet.cli.supply_contracts import COMMANDS as CONTRACTS
 
 if TYPE_CHECKING:
     from sublet.client.values import ProviderOffer
@@ -23,17 +24,22 @@ def supply() -> None:
     """Contracts with providers, the fleet, capacity and prices."""
 
 
+for command in CONTRACTS:
+    supply.add_command(command)
+
+
 @supply.command("list")
 @click.option("--state", metavar="STATE", help="delivered, healthy, cordoned, draining, maintenance, failed, returned.")
 @click.option("--shape", metavar="SHAPE")
+@click.option("--drained", is_flag=True, help="Those that drain and that nobody holds any more: they can go back.")
 @JSON
-def list_(state: str | None, shape: str | None, as_json: bool) -> None:
+def list_(state: str | None, shape: str | None, drained: bool, as_json: bool) -> None:
     """The fleet, node by node."""
     from sublet.cli import broker_render as render
 
     with broker(operator=True) as client:
         render.show(
-            client.nodes(state=state, shape=shape),
+            client.nodes(state=state, shape=shape, drained=drained),
             (
                 ("node", lambda node: node.id),
                 ("provider", lambda node: node.provider),
@@ -45,7 +51,7 @@ def list_(state: str | None, shape: str | None, as_json: bool) -> None:
                 ("until", lambda node: node.ends_at),
             ),
             json_wanted=as_json,
-            empty=EMPTY,
+            empty="no such nodes: sublet supply list shows all" if state or shape or drained else EMPTY,
         )
 
 

@@ -10,6 +10,7 @@ import click
 from sublet.cli.broker_connect import JSON, broker, project_of
 from sublet.cli.broker_inputs import MOMENT, MONEY, TOKEN
 from sublet.cli.broker_inputs import ORGANISATION as ORGANISATION_ID
+from sublet.cli.tenant_caps import COMMANDS as CAPS
 
 ROLES = click.Choice(["operator", "admin", "member", "auditor"])
 ORGANISATION = click.option(
@@ -20,6 +21,10 @@ ORGANISATION = click.option(
 @click.group()
 def tenant() -> None:
     """Organisations, projects, people and tokens."""
+
+
+for command in CAPS:
+    tenant.add_command(command)
 
 
 @tenant.command()
@@ -122,17 +127,28 @@ def add_project(
 @tenant.command("set-project")
 @click.argument("project")
 @click.option("--budget", type=MONEY, metavar="MONEY")
+@click.option("--no-budget", is_flag=True, help="From now on there is no limit of money.")
 @click.option("--approval/--no-approval", default=None)
 @click.option("--hard-stop/--no-hard-stop", default=None)
-def set_project(project: str, budget: Any, approval: bool | None, hard_stop: bool | None) -> None:
+def set_project(project: str, budget: Any, no_budget: bool, approval: bool | None, hard_stop: bool | None) -> None:
     """Change a project's budget or rules."""
     from sublet.cli import broker_render as render
+    from sublet.errors import InputError
 
+    if budget is not None and no_budget:
+        raise InputError("--budget and --no-budget: give one of them")
+    if budget is None and not no_budget and approval is None and hard_stop is None:
+        raise InputError("what is to change? give --budget, --no-budget, --approval or --hard-stop (or their --no-...)")
     with broker() as client:
         found = project_of(client, project)
         _, tag = client.project(found)
         changed = client.update_project(
-            found, budget=budget, needs_approval=approval, hard_stop=hard_stop, if_match=tag
+            found,
+            budget=budget,
+            remove_budget=no_budget,
+            needs_approval=approval,
+            hard_stop=hard_stop,
+            if_match=tag,
         )
     render.facts(
         {

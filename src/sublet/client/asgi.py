@@ -48,6 +48,7 @@ class AppTransport(httpx.BaseTransport):
         if lifespan is None:
             return
         lifespan.stop()
+        asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result(START_S)
         asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop).result(START_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_S)
@@ -61,6 +62,14 @@ class AppTransport(httpx.BaseTransport):
                 self._lifespan = _Lifespan(self._app, self._loop)
             lifespan = self._lifespan
         lifespan.ready.result(START_S)
+
+
+async def _end_all() -> None:
+    """End what still runs in this loop, a stream that somebody left open, and wait for what it holds to be given back."""
+    running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 class _Lifespan:

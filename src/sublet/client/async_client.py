@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from sublet.client import values as v
-from sublet.client.core import AsyncCore, Call
+from sublet.client.core import NULL, AsyncCore, Call, quoted
 from sublet.client.errors import ClientError
 from sublet.units import Money
 
@@ -33,6 +33,10 @@ class AsyncClient(AsyncCore):
     def organisations(self) -> AsyncIterator[v.Organisation]:
         """The organisations that the token may see."""
         return self._pages(Call("GET", "/v1/organisations", v.Organisation))
+
+    async def organisation(self, organisation: str) -> v.Organisation:
+        """One organisation."""
+        return await self._do(Call("GET", f"/v1/organisations/{organisation}", v.Organisation))
 
     async def create_organisation(self, name: str, *, tier: int = 1, key: str | None = None) -> v.Organisation:
         """Make a tenant; the operator's."""
@@ -73,6 +77,7 @@ class AsyncClient(AsyncCore):
         project: str,
         *,
         budget: Money | None = None,
+        remove_budget: bool = False,
         needs_approval: bool | None = None,
         hard_stop: bool | None = None,
         if_match: str | None = None,
@@ -80,6 +85,8 @@ class AsyncClient(AsyncCore):
     ) -> v.Project:
         """Change a project; with `if_match` only if it is as it was read."""
         body = {"budget": budget, "needs_approval": needs_approval, "hard_stop": hard_stop}
+        if remove_budget:
+            body["remove_budget"] = True
         return await self._do(
             Call("PATCH", f"/v1/projects/{project}", v.Project, body=body, key=key, if_match=if_match)
         )
@@ -87,6 +94,38 @@ class AsyncClient(AsyncCore):
     async def budget(self, project: str) -> v.Budget:
         """How a project stands against its budget."""
         return await self._do(Call("GET", f"/v1/projects/{project}/budget", v.Budget))
+
+    async def caps(self) -> tuple[v.Cap, ...]:
+        """The caps that are set, as far as the token may see them."""
+        return await self._do(Call("GET", "/v1/caps", tuple[v.Cap, ...], inner="items"))
+
+    async def cap_status(self, organisation: str) -> tuple[v.CapStatus, ...]:
+        """Every limit that bears on an organisation, and how far it is used."""
+        path = f"/v1/organisations/{organisation}/caps"
+        return await self._do(Call("GET", path, tuple[v.CapStatus, ...], inner="items"))
+
+    async def set_cap(
+        self,
+        kind: str,
+        subject: str,
+        *,
+        nodes: int | None = None,
+        accelerators: int | None = None,
+        reason: str = "",
+        key: str | None = None,
+    ) -> v.Cap:
+        """Cap what an "organisation", a "project" (by id) or a "group" (by name) holds; without figures: no cap."""
+        body = {"nodes": nodes, "accelerators": accelerators, "reason": reason}
+        return await self._do(Call("PUT", f"/v1/{kind}s/{quoted(subject)}/cap", v.Cap, body=body, key=key))
+
+    async def join_group(
+        self, organisation: str, group: str | None, *, reason: str = "", key: str | None = None
+    ) -> v.Organisation:
+        """Say with whom an organisation is affiliated (None: with nobody): for caps they count as one."""
+        body = {"group": NULL if group is None else group, "reason": reason}
+        return await self._do(
+            Call("PUT", f"/v1/organisations/{organisation}/group", v.Organisation, body=body, key=key)
+        )
 
     def people(self, *, organisation: str | None = None) -> AsyncIterator[v.Person]:
         """People."""
@@ -177,15 +216,57 @@ class AsyncClient(AsyncCore):
         }
         return await self._do(Call("POST", "/v1/contracts", v.Contract, body=body, key=key))
 
+    async def contract(self, contract: str) -> v.Contract:
+        """One contract."""
+        return await self._do(Call("GET", f"/v1/contracts/{contract}", v.Contract))
+
+    async def return_contract(self, contract: str, *, reason: str = "", key: str | None = None) -> v.Contract:
+        """Give it back before its end: its nodes drain, and each goes back when no lease holds it any more."""
+        return await self._do(
+            Call("POST", f"/v1/contracts/{contract}/return", v.Contract, body={"reason": reason}, key=key)
+        )
+
+    async def blocks(self, contract: str) -> tuple[v.Block, ...]:
+        """What was bought under a contract."""
+        return await self._do(Call("GET", f"/v1/contracts/{contract}/blocks", tuple[v.Block, ...], inner="items"))
+
+    async def add_block(
+        self,
+        contract: str,
+        *,
+        nodes: int,
+        start: datetime,
+        end: datetime,
+        price_per_node_hour: Money | None = None,
+        cluster: str | None = None,
+        sold: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> v.Block:
+        """Buy more under a contract; its nodes enter the calendar. At the contract's price where none is given."""
+        body = {
+            "nodes": nodes,
+            "start": start,
+            "end": end,
+            "price_per_node_hour": price_per_node_hour,
+            "cluster": cluster,
+            "sold": dict(sold or {}),
+        }
+        return await self._do(Call("POST", f"/v1/contracts/{contract}/blocks", v.Block, body=body, key=key))
+
     async def position(self, contract: str, *, at: datetime | None = None) -> v.Position:
         """How a contract stands."""
         return await self._do(Call("GET", f"/v1/contracts/{contract}/position", v.Position, query={"at": at}))
 
     def nodes(
-        self, *, provider: str | None = None, shape: str | None = None, state: str | None = None
+        self,
+        *,
+        provider: str | None = None,
+        shape: str | None = None,
+        state: str | None = None,
+        drained: bool = False,
     ) -> AsyncIterator[v.Node]:
-        """The fleet."""
-        query = {"provider": provider, "shape": shape, "state": state}
+        """The fleet; with `drained`, the nodes that drain and that nobody holds any more."""
+        query = {"provider": provider, "shape": shape, "state": state, "drained": drained or None}
         return self._pages(Call("GET", "/v1/nodes", v.Node, query=query))
 
     async def node(self, node: str) -> tuple[v.Node, str]:
@@ -204,6 +285,13 @@ class AsyncClient(AsyncCore):
         """Cordon, drain, mend or return a node."""
         body = {"state": state, "reason": reason}
         return await self._do(Call("PATCH", f"/v1/nodes/{node}", v.Node, body=body, key=key, if_match=if_match))
+
+    async def report_outage(
+        self, node: str, *, until: datetime, reason: str, start: datetime | None = None, key: str | None = None
+    ) -> v.Outage:
+        """A node does not work: its free time until then is off the market, and the leases that lose it are named."""
+        body = {"start": start, "until": until, "reason": reason}
+        return await self._do(Call("POST", f"/v1/nodes/{node}/outage", v.Outage, body=body, key=key))
 
     async def qualify(self, node: str, *, key: str | None = None) -> v.Proof:
         """Check a node that nobody holds; takes as long as the checks do."""

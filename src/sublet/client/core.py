@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 import time
+import urllib.parse
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -32,6 +33,13 @@ PAGE = 200
 AGAIN = frozenset({429, 502, 503, 504})
 
 
+class Null:
+    """Null on the wire; None leaves a field out."""
+
+
+NULL = Null()
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request and what its answer is: `kind` decodes it, None leaves it as text."""
@@ -47,8 +55,15 @@ class Call(Generic[T]):
     timeout_s: float | None = None
 
 
+def quoted(name: str) -> str:
+    """A name that somebody chose, as one part of a path."""
+    return urllib.parse.quote(name, safe="")
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it: money and decimals as text, times as RFC 3339."""
+    if isinstance(value, Null):
+        return None
     if isinstance(value, Money):
         return {"amount": f"{value.amount:f}", "currency": value.currency}
     if isinstance(value, Decimal):

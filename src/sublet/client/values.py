@@ -36,6 +36,7 @@ class Organisation:
     kind: str
     tier: int
     created_at: datetime
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,52 @@ class Contract:
     minimum_node_hours: Decimal
     tags: Mapping[str, str]
     created_at: datetime
+    returning_since: datetime | None = None
+    return_reason: str = ""
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Nodes for a time that were bought under a contract."""
+
+    id: str
+    contract_id: str
+    nodes: int
+    cluster: str
+    price_per_node_hour: Money
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Cap:
+    """The most that may be held at one instant, future bookings included; None: no limit in that dimension."""
+
+    kind: str
+    subject: str
+    nodes: int | None
+    accelerators: int | None
+    reason: str
+    set_at: datetime | None
+    set_by: str
+
+
+@dataclass(frozen=True)
+class CapStatus:
+    """A limit that bears on an organisation, and how far it is used."""
+
+    kind: str
+    name: str
+    project: str | None
+    limit_nodes: int | None
+    limit_accelerators: int | None
+    nodes: int
+    accelerators: int
+    most_nodes: int
+    most_accelerators: int
+    most_at: datetime
 
 
 @dataclass(frozen=True)
@@ -115,6 +162,7 @@ class Position:
     node_hours_reserved: Decimal
     node_hours_short: Decimal
     cost: Money
+    cost_short: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +267,15 @@ class Booking:
     ends_at: datetime
     released_at: datetime | None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The time that was taken off the market, and the leases that lose it."""
+
+    node_id: str
+    bookings: tuple[Booking, ...]
+    affected: tuple[str, ...]
 
 
 @dataclass(frozen=True)
