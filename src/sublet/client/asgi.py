@@ -65,7 +65,7 @@ class AppTransport(httpx.BaseTransport):
 
 
 async def _end_all() -> None:
-    """End what still runs in this loop, a stream that somebody left open, and wait for what it holds to be given back."""
+    """End what still runs in this loop (a stream that somebody left open), and wait until it gave back what it held."""
     running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in running:
         task.cancel()
