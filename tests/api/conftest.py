@@ -17,8 +17,8 @@ from sublet.storage.engine import Database
 
 
 @pytest.fixture
-def world(sqlite_database, clock):
-    made = make_world(sqlite_database, clock)
+def world(database, clock):
+    made = make_world(database, clock)
     yield made
     made.http.close()
 

@@ -14,8 +14,8 @@ from sublet.broker.tenants.values import SYSTEM
 
 
 @pytest.fixture
-def world(sqlite_database, clock):
-    made = populated(sqlite_database, clock)
+def world(database, clock):
+    made = populated(database, clock)
     yield made
     made.http.close()
 
@@ -93,8 +93,8 @@ def test_a_member_orders_and_an_admin_approves(world):
     assert world.ok(world.post(f"/v1/orders/{order['id']}/approve", {"reason": "fine"}))["state"] == "accepted"
 
 
-def test_a_list_shows_what_each_lease_shows_but_for_certificates(world, sqlite_database):
-    with sqlite_database.reading() as session:
+def test_a_list_shows_what_each_lease_shows_but_for_certificates(world, database):
+    with database.reading() as session:
         for actor in (SYSTEM,):
             slow = service.leases(session, actor=actor)
             fast = listing.page(session, actor=actor)
