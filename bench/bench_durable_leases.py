@@ -1,8 +1,8 @@
 """What one durable workflow per lease would cost, against the reconciler over rows that drives leases instead.
 
 Both drive the same leases with the same engine, from order to active and then through four looks at each that serves.
-In the experiment each lease has a workflow `lease/<id>`: a step that advances the lease, then a wait, and again. Figures
-are CPU milliseconds of this process per lease; docs/durability.md says what was concluded from them.
+In the experiment each lease has a workflow `lease/<id>`: a step that advances the lease, then a wait, and again.
+Figures are CPU milliseconds of this process per lease; docs/durability.md says what was concluded from them.
 """
 
 from __future__ import annotations

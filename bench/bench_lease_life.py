@@ -22,7 +22,7 @@ LEASES = int(os.environ.get("SUBLET_BENCH_LEASES", "200"))
 
 
 def live(bench: Bench, count: int) -> tuple[float, float]:
-    """Wall and CPU seconds of `count` whole lives, all at once on as many nodes; every one is settled, with a receipt."""
+    """Wall and CPU seconds of `count` whole lives, all at once on as many nodes; each ends settled, with a receipt."""
     begun, spent = time.perf_counter(), time.process_time()
     lease_ids = []
     for _ in range(count):

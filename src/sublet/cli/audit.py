@@ -55,14 +55,23 @@ def list_(
 
 
 @audit.command()
+@click.option("--known", metavar="NUMBER:DIGEST", help="What an earlier run said: was the log cut or made anew since?")
 @JSON
-def verify(as_json: bool) -> None:
-    """Walk the chain of digests from the first entry to the last. Exit code 1 where it is broken."""
+def verify(known: str | None, as_json: bool) -> None:
+    """Walk the chain of digests from the first entry to the last. Exit code 1 where it is broken.
+
+    Keep the NUMBER:DIGEST that it prints somewhere else: whoever cuts the newest entries off leaves a whole chain.
+    """
     from sublet.cli import broker_render as render
 
     with broker(operator=True) as client:
-        found = client.verify_audit()
-    render.as_json(found) if as_json else click.echo(found.sentence)
+        found = client.verify_audit(known=known)
+    if as_json:
+        render.as_json(found)
+    else:
+        click.echo(found.sentence)
+        if found.broken_at is None and found.entries:
+            click.echo(f"{found.entries}:{found.digest}")
     if found.broken_at is not None:
         raise SystemExit(1)
 

@@ -558,9 +558,9 @@ class AsyncClient(AsyncCore):
         query = {"target": target, "project": project, "actor": actor, "since": since, "before": before}
         return self._pages(Call("GET", "/v1/audit", v.AuditEntry, query=query), limit)
 
-    async def verify_audit(self) -> v.Chain:
-        """Walk the chain of digests."""
-        return await self._do(Call("GET", "/v1/audit/verify", v.Chain, timeout_s=QUALIFY_S))
+    async def verify_audit(self, *, known: str | None = None) -> v.Chain:
+        """Walk the chain of digests; `known`: NUMBER:DIGEST of an earlier answer, to find out whether it was cut."""
+        return await self._do(Call("GET", "/v1/audit/verify", v.Chain, query={"known": known}, timeout_s=QUALIFY_S))
 
     async def export_audit(self) -> str:
         """Every entry, one JSON document a line."""

@@ -609,6 +609,7 @@ class Chain:
     entries: int
     broken_at: int | None
     sentence: str
+    digest: str = ""  # of the last entry that holds
 
 
 @dataclass(frozen=True)

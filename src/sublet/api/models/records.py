@@ -36,11 +36,12 @@ class AuditPage(Page[AuditEntry]):
 
 
 class Chain(Document):
-    """Whether the log is whole."""
+    """Whether the log is whole; ENTRIES:DIGEST, kept elsewhere, proves later that nothing was cut off."""
 
     entries: int
     broken_at: int | None
     sentence: str
+    digest: str
 
 
 class Webhook(Document):

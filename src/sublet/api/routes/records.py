@@ -56,12 +56,22 @@ def audit(
 
 
 @router.get("/audit/verify", response_model=wire.Chain, **route("doctor.run"))
-def verify(call: Reading) -> Response:
+def verify(
+    call: Reading,
+    known: Annotated[
+        str | None,
+        Query(
+            pattern=r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$",
+            description="NUMBER:DIGEST as an earlier answer had them: finds out whether the log was cut or made anew.",
+        ),
+    ] = None,
+) -> Response:
     """Walk the chain of digests from the first entry to the last."""
+    number, _, digest = (known or "").partition(":")
 
     def chain(session: Session) -> BaseModel:
         permit(call.actor, "doctor.run")
-        return wire.Chain.model_validate(log.verify(session))
+        return wire.Chain.model_validate(log.verify(session, known=(int(number), digest) if known else None))
 
     return reply(call.read(chain))
 
