@@ -1,4 +1,4 @@
-"""Write what `make demo` prints into README.md: the real output on a wide terminal, its first lines.
+"""Write what `make demo` prints into README.md: the real output on a wide terminal, less what fills a second screen.
 
 .venv/bin/python tools/readme_demo.py
 """
@@ -17,8 +17,10 @@ from pathlib import Path
 
 from marked import replace
 
-COLUMNS, LINES = 210, 18
-COMMAND = ("quote", "examples/mpt-30b.yaml")
+COLUMNS, LINES = 210, 13
+QUOTE = ("quote", "examples/mpt-30b.yaml", "--limit", "6")
+BROKER = ("demo", "broker")
+STEPS = re.compile(r"^(supply|qualify|quote|order|lease|run|meter|predicted|actual|ledger|doctor|audit|done) ")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 
 
@@ -47,9 +49,10 @@ def terminal_output(arguments: tuple[str, ...], columns: int) -> str:
 
 
 def block() -> str:
-    """The first lines of the demo as a Markdown code block."""
-    lines = terminal_output(COMMAND, COLUMNS).strip("\n").split("\n")
-    return "\n".join(["```text", "$ make demo", *lines[:LINES], *(["..."] if len(lines) > LINES else []), "```"])
+    """The first lines of the quote, and the broker's steps without its receipt, as a Markdown code block."""
+    quoted = terminal_output(QUOTE, COLUMNS).strip("\n").split("\n")
+    brokered = [line for line in terminal_output(BROKER, COLUMNS).split("\n") if STEPS.match(line)]
+    return "\n".join(["```text", "$ make demo", *quoted[:LINES], "...", *brokered, "```"])
 
 
 if __name__ == "__main__":
