@@ -14,6 +14,7 @@ import pytest
 
 from sublet.errors import SubletError
 from sublet.storage import durable
+from sublet.storage.durable_log import standing
 from sublet.storage.engine import Database
 
 WORKER = Path(__file__).with_name("durable_worker.py")
@@ -84,6 +85,28 @@ def test_a_step_that_returns_no_json_says_so_at_once():
         money()
 
 
+def test_what_is_prepared_launches_with_the_first_start_and_not_before(sqlite_database):
+    assert not durable.ready(sqlite_database)
+    with pytest.raises(SubletError, match="nothing was prepared"):
+        durable.resources()
+    durable.prepare(sqlite_database, "what it works with")
+    try:
+        assert durable.ready(sqlite_database)
+        assert not durable.launched()
+        durable.start("lazy", "test-doubling", 2)
+        assert durable.launched()
+        assert durable.result("lazy") == 8
+        assert durable.resources() == "what it works with"
+    finally:
+        durable.stop()
+    assert not durable.ready(sqlite_database)
+
+
+def test_a_server_with_nothing_durable_to_do_never_imports_the_engine_of_workflows():
+    program = "import sys; import sublet.api.serving, sublet.broker.proving.recovery;sys.exit('dbos' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
 def test_one_id_is_one_run_and_a_signal_wakes_it(launched):
     durable.start("one", "test-doubling", 3)
     assert durable.result("one") == 12
@@ -98,11 +121,15 @@ def test_one_id_is_one_run_and_a_signal_wakes_it(launched):
 
 def test_killed_in_a_step_it_goes_on_after_the_last_finished_one(database, tmp_path):
     log = tmp_path / "log"
+    assert standing(database, ["lease-1"]) == {}
     first = Process(database, log, "start")
     first.until("qualify begins")
+    assert standing(database, ["lease-1", "lease-2"]) == {"lease-1": "running"}
     first.kill()
+    assert standing(database, ["lease-1"]) == {"lease-1": "left"}
     second = Process(database, log, "go")
     second.end()
+    assert standing(database, ["lease-1"]) == {"lease-1": "done"}
     assert lines(log) == [
         "provision",
         "qualify begins",

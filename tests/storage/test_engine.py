@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text
 from sqlalchemy.exc import StatementError
 
 from sublet.errors import InputError
@@ -103,3 +103,15 @@ def test_run_tries_again_from_the_beginning(rows):
 def test_a_wrong_url_is_a_sentence(url):
     with pytest.raises(InputError):
         Database.open(url)
+
+
+def test_the_database_is_its_owners_alone_wherever_the_folder_is(tmp_path):
+    open_to_all = tmp_path / "home"
+    open_to_all.mkdir(mode=0o755)
+    database = Database.open(open_to_all)
+    with database.transaction() as session:
+        session.execute(text("CREATE TABLE t (x INTEGER)"))
+    modes = {path.name: path.stat().st_mode & 0o077 for path in open_to_all.iterdir()}
+    database.close()
+    assert "sublet.db-wal" in modes
+    assert set(modes.values()) == {0}

@@ -26,7 +26,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from sublet.errors import SubletError
-from sublet.storage.engine import Database
+from sublet.storage.engine import Database, private_file
 from sublet.storage.slots import LIMIT, Slots, slots
 
 P = ParamSpec("P")
@@ -285,6 +285,7 @@ def _system_url(database: Database) -> str:
     if database.path is None:
         return database.engine.url.render_as_string(hide_password=False)
     path = database.path.parent / FILE_NAME
+    private_file(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     return f"sqlite:///{path}"

@@ -10,6 +10,8 @@ Invariant: a transaction that returned is on the disk, whole; one that raised le
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import secrets
 import threading
@@ -69,6 +71,7 @@ class Database:
             folder = Path(where).expanduser()
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                private_file(folder / FILE_NAME)
             except OSError as error:
                 raise InputError(f"{folder} cannot be the broker's folder: {error.strerror}") from error
             url = URL.create("sqlite", database=str(folder / FILE_NAME))
@@ -193,6 +196,12 @@ class Database:
                 if time.monotonic() > deadline:
                     raise OutcomeUnknown(f"{self.url} went away during COMMIT: look before doing it again") from None
             time.sleep(0.2)
+
+
+def private_file(path: Path) -> None:
+    """Make an empty file that only its owner reads, where there is none; what SQLite puts beside it has its mode."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @dataclass(frozen=True)
