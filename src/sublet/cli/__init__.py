@@ -39,6 +39,7 @@ COMMANDS = {
     "backup": ("sublet.cli.broker_upkeep", "backup", "Copy the embedded broker into one file, while it serves."),
     "restore": ("sublet.cli.broker_upkeep", "restore", "Put a backup into a new SUBLET_HOME."),
     "completion": ("sublet.cli.completion", "completion", "What makes bash, zsh or fish complete these commands."),
+    "allocate": ("sublet.cli.allocate", "allocate", "Rehearse who is served when, and what a policy does to whom."),
     "demo": ("sublet.cli.broker_demo", "demo", "The whole of it on this machine: quote, qualify, lease, run, receipt."),
 }
 

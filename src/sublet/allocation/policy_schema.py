@@ -1,0 +1,111 @@
+"""The shape of a policy file: its keys, their types and what they mean; its JSON Schema is made from it.
+
+Invariant: every key has a description, and `policy_file` refuses what is not named here. Times are text with their unit
+("12h"); what lies in range is decided by the values in `policy`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from sublet.allocation.policy import Candidates, Estimate, Method, OrderBy
+
+SCHEMA_ID = "sublet-policy-1"
+
+Duration = Annotated[str, Meta(description="A duration with its unit, for example 12h or 7d.")]
+Share = Annotated[float, Meta(ge=0, le=1, description="A share of the pool, 0 to 1.")]
+
+
+class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A mapping of the file."""
+
+
+class DurationsSpec(Section, kw_only=True, frozen=True):
+    """Which durations rank the jobs; reservations always take the request."""
+
+    order: Annotated[Estimate, Meta(description="The request, or what the tenant's past jobs make likely.")] = (
+        "requested"
+    )
+    history: Annotated[int, Meta(ge=1, le=1000, description="Ended jobs of a tenant that a prediction looks at.")] = 8
+
+
+class PatienceSpec(Section, kw_only=True, frozen=True):
+    """How long a job waits before it presses: scale * hours ** duration_power * size ** size_power, at most limit."""
+
+    limit: Annotated[Duration | None, Meta(description="Most patience of any job; left out: none.")] = None
+    scale: Annotated[Duration, Meta(description="Patience of a job of one hour and one unit.")]
+    duration_power: Annotated[float, Meta(ge=-5, le=5, description="How patience grows with the duration.")]
+    size_power: Annotated[float, Meta(ge=-5, le=5, description="How patience grows with the size of the gang.")] = 0.0
+    head_start: Annotated[Duration, Meta(description="Wait that every job is credited with when it comes.")] = "0s"
+    smooth: Annotated[bool, Meta(description="Approach the limit gradually instead of cutting at it.")] = False
+
+
+class OrderSpec(Section, kw_only=True, frozen=True):
+    """Who is first."""
+
+    by: Annotated[OrderBy, Meta(description="The key that sorts the queue.")] = "submitted"
+    patience: Annotated[PatienceSpec | None, Meta(description="Given exactly when by is patience.")] = None
+    oldest_first_after: Annotated[
+        Duration | None, Meta(description="Older jobs go before all younger ones, by submit time; left out: never.")
+    ] = None
+
+
+class TierSpec(Section, kw_only=True, frozen=True):
+    """A class of service; trace and waitlist name it."""
+
+    name: Annotated[str, Meta(min_length=1, description="For example strategic.")]
+    share: Annotated[Share, Meta(description="Guaranteed share of the pool; what is unused others may use.")] = 0.0
+    patience: Annotated[float, Meta(gt=0, description="Multiplies the patience of its jobs: below 1 goes sooner.")] = (
+        1.0
+    )
+    rank: Annotated[int, Meta(ge=0, le=100, description="Above 0: always after every lower rank (strict).")] = 0
+
+
+class FairShareSpec(Section, kw_only=True, frozen=True):
+    """Tenants that used more than their share rank after the others."""
+
+    half_life: Annotated[Duration, Meta(description="Time in which usage halves, for example 7d.")]
+    tolerance: Annotated[float, Meta(ge=0, description="Equal shares that a tenant may use before it counts.")] = 1.0
+
+
+class CapsSpec(Section, kw_only=True, frozen=True):
+    """Most units of one tenant and its affiliates at once."""
+
+    concurrent: Annotated[float, Meta(gt=0, le=1, description="Share of the pool at any time.")] = 1.0
+    over_share: Annotated[float, Meta(gt=0, le=1, description="Share while its usage is over its fair share.")] = 1.0
+
+
+class BackfillSpec(Section, kw_only=True, frozen=True):
+    """Who may go before a job that does not fit."""
+
+    method: Annotated[Method, Meta(description="none, greedy, easy or conservative.")] = "easy"
+    reservations: Annotated[int, Meta(ge=1, le=10000, description="First jobs that nobody may delay (easy).")] = 1
+    candidates: Annotated[Candidates, Meta(description="The order in which jobs behind are tried.")] = "order"
+
+
+class PolicySpec(Section, kw_only=True, frozen=True):
+    """A policy: who is served when."""
+
+    schema: Annotated[str, Meta(pattern="^sublet-policy-1$", description="The version of this format.")]
+    name: Annotated[str, Meta(min_length=1, max_length=80, description="What decisions call the policy.")]
+    version: Annotated[int, Meta(ge=1, description="Raise it with every change: decisions are stored with it.")]
+    summary: Annotated[str, Meta(description="One sentence for people.")] = ""
+    durations: DurationsSpec = DurationsSpec()
+    order: OrderSpec = OrderSpec()
+    tiers: Annotated[list[TierSpec], Meta(description="Left out: one class of service.")] = []
+    fair_share: FairShareSpec | None = None
+    caps: CapsSpec = CapsSpec()
+    backfill: BackfillSpec = BackfillSpec()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a policy file, for editors and for `sublet allocate policy schema`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "Sublet allocation policy",
+        **msgspec.json.schema(PolicySpec),
+    }
