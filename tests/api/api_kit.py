@@ -62,6 +62,9 @@ class World:
     def patch(self, path: str, body: Any, who: str | None = "admin", **options: Any) -> httpx.Response:
         return self.send("PATCH", path, who, json=body, **options)
 
+    def put(self, path: str, body: Any, who: str | None = "admin", **options: Any) -> httpx.Response:
+        return self.send("PUT", path, who, json=body, **options)
+
     def delete(self, path: str, who: str | None = "admin", **options: Any) -> httpx.Response:
         return self.send("DELETE", path, who, **options)
 
@@ -175,6 +178,7 @@ def populated(database: Any, clock: VirtualClock, **options: Any) -> World:
     window = world.ok(
         world.post("/v1/maintenance", {"nodes": [free], "start": start, "end": end, "reason": "fan"}, "operator")
     )
+    world.ok(world.put(f"/v1/organisations/{world.ids['organisation']}/group", {"group": "Acme Holding"}, "operator"))
     spare = world.ok(world.post("/v1/tokens", {"name": "spare", "role": "member"}))["token"]
     world.ids |= {
         "node": free,
