@@ -108,7 +108,7 @@ def held_out(replan_s: float) -> None:
         planned.append(value_of(demand, again) / bound.value)
         print(
             f"  seed {row[0]}: {len(demand):,} requests on {row[1]} nodes, load {row[2]}, sigma {row[3]},"
-            f" notice {row[4]} h: first come {plain[-1]:.3f}, online {online[-1]:.3f}, re-planned {planned[-1]:.3f} of the dual bound"
+            f" notice {row[4]} h: first come {plain[-1]:.3f}, online {online[-1]:.3f}, re-planned {planned[-1]:.3f}"
         )
     detail = {"least": round(min(online), 4), "first_come": round(float(np.mean(plain)), 4), "sets": len(HELD_OUT)}
     report("reserve_online_held_out", float(np.mean(online)), "of the bound", **detail)

@@ -3,8 +3,8 @@
 Bids are taken highest price first; a bid that wants all or nothing and no longer fits is passed over. Every winner
 pays, per node, the highest price at which something asked for was not given, as far as that does not exceed the lowest
 winning price, or the reserve price if that is higher. For a single block this is the second-price auction (Vickrey,
-"Counterspeculation, auctions, and competitive sealed tenders", Journal of Finance 16, 1961), in which to bid one's worth
-is best; with several units a bidder may gain by asking for fewer (demand reduction).
+"Counterspeculation, auctions, and competitive sealed tenders", Journal of Finance 16, 1961), in which to bid one's
+worth is best; with several units a bidder may gain by asking for fewer (demand reduction).
 
 Invariants: no more nodes go than there are; nobody pays more than was bid, or less than the reserve; all winners pay
 the same; a bid that may be filled in part goes without only where no winner bid less; splitting such a bid over
