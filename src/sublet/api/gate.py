@@ -18,6 +18,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sublet.api import problems
@@ -165,7 +166,10 @@ class _Visit:
 
 
 def _limited(receive: Receive, limit: int) -> Callable[[], Awaitable[Message]]:
-    """The body, counted: TooLarge as soon as it is longer than the limit, whatever its headers said."""
+    """The body, counted: 413 as soon as it is longer than the limit, whatever its headers said.
+
+    As an HTTPException: what else is raised while a body is read, FastAPI takes for a body that does not parse.
+    """
     seen = 0
 
     async def counted() -> Message:
@@ -174,7 +178,7 @@ def _limited(receive: Receive, limit: int) -> Callable[[], Awaitable[Message]]:
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise TooLarge(f"the body has more than {limit} bytes, which is all that this server reads")
+                raise HTTPException(TooLarge.status)
         return message
 
     return counted

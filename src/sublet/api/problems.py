@@ -168,6 +168,8 @@ def _invalid(error: RequestValidationError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    if error.status_code == TooLarge.status:
+        kind = TooLarge.type
     sentence = SENTENCES.get(error.status_code, str(error.detail))
     return problem(error.status_code, kind, sentence, headers=error.headers)
 
