@@ -18,7 +18,7 @@ _ITEM = re.compile(r"^bandwidthTest-(\w+)-(\w+), Bandwidth = ([\d.]+) (GB|MB)/s.
 _COPY = re.compile(r"^((?:cpu|gpu)\w*)\s+([\d.]+)\s*$")
 _STREAM = re.compile(r"^STREAM_([A-Z]+)_(\w+?)_gpu_(\d+)_buffer_(\d+)_block_(\d+)\s+([\d.]+)(?:\s+([\d.]+))?\s*$")
 _PEAK = re.compile(r"= ([\d.]+) GB/s PEAK")
-_LAST = {"one_to_all_read_sm", "device_local_copy", "device_to_device_latency_sm", "one_to_all_write_sm"}
+_LAST = {"one_to_all_read_sm", "device_local_copy", "device_to_device_latency_sm"}
 _DAMAGED = re.compile(r"^ERROR|CUDA_ERROR|WAIVED|an illegal memory access|\[CUDA_\w+\]", re.MULTILINE)
 
 

@@ -107,7 +107,9 @@ def read(text: str) -> Reading:
     ranks = _ranks(collective, points)
     listed = max(devices) + 1 if devices else None
     hosts = len({host for host, _ in devices.values()}) or None
-    ended = (average is not None or concluded) and (concluded or not started)
+    # after the average comes a line with "#" alone; newer releases end with a line that says so
+    closed = average is not None and bool(re.search(r"Avg bus bandwidth[^\n]*\n[^\n]*#[^\S\n]*(?:\n|$)", text))
+    ended = (closed or concluded) and (concluded or not started)
     kind = f"{'rccl' if 'rccl' in text.casefold() else 'nccl'}-tests {collective or 'collective'}{'_perf' if collective else ''}"
     run = Collective(
         collective,

@@ -1,0 +1,149 @@
+"""Rules over single rates: copies, GPU memory, network cards, disks, the host's memory."""
+
+from __future__ import annotations
+
+from sublet.qualification.judging import chips, references
+from sublet.qualification.judging.catalogue import finding, limit
+from sublet.qualification.judging.context import Context
+from sublet.qualification.judging.values import Finding
+from sublet.qualification.reading.copies import Copies
+from sublet.qualification.reading.host_tests import FioJob, Stream
+from sublet.qualification.reading.network import Gpcnet, Perftest
+from sublet.units import format_rate
+
+_CLASSES = (100.0, 200.0, 400.0, 800.0)  # Gb/s of InfiniBand and Ethernet ports
+_ENOUGH = 1 << 20  # bytes of a message that fills a link
+
+
+def judge_copies(copies: Copies, devices: tuple[str, ...], context: Context) -> list[Finding]:
+    """Copies by copy engine; what the SMs copied is another measure and is not graded."""
+    chip = chips.one_of(devices) or context.wanted
+    found: list[Finding] = []
+    if context.sold is not None and (there := chips.one_of(devices)) is not None:
+        good = there.name == context.sold.name
+        found.append(finding("gpu.identity", "pass" if good else "fail", f"{there.name}; {context.sold.name} was sold"))
+        chip = context.sold
+    if copies.errors:
+        found.append(finding("perf.h2d_d2h", "incomplete", f"the tool had errors: {copies.errors[0]}"))
+    host = {key: copies.rates[key] for key in ("h2d", "d2h") if copies.rates.get(key)}
+    if host:
+        found += _host(host, chip)
+    peers = [min(rates) for key in ("p2p_read", "p2p_write") if (rates := copies.rates.get(key))]
+    if peers:
+        found.append(_against("perf.p2p", "peer_copy", min(peers), chip, "between GPUs"))
+    memory = copies.rates.get("hbm")
+    if memory:
+        if copies.peak and not (chip and references.for_chip("memory", chip.name)):
+            share = min(memory) / copies.peak
+            outcome = "pass" if share >= 0.7 else "fail"
+            said = f"{min(memory):g} GB/s, {share:.0%} of the peak that the tool gives"
+            found.append(finding("perf.hbm", outcome, said, None if outcome == "pass" else "WATCH"))
+        else:
+            found.append(_against("perf.hbm", "memory", min(memory), chip, "in GPU memory"))
+    if not found and copies.left_out:
+        found.append(finding("perf.h2d_d2h", "incomplete", "nothing that can be compared was measured", "INFO"))
+    return found
+
+
+def _host(rates: dict[str, tuple[float, ...]], chip: chips.Chip | None) -> list[Finding]:
+    low = min(min(each) for each in rates.values())
+    told = ", ".join(f"{key} {min(each):.3g} GB/s" for key, each in rates.items())
+    missing = [name for name in ("h2d", "d2h") if name not in rates]
+    rows = [row for gen in (5, 4, 3) if (row := references.for_generation(gen)) is not None]
+    fits = next((row.gen for row in rows if low >= row.curve[0]), None)
+    if chip is None or not chip.gen:
+        words = f"fits PCIe gen {fits}" if fits else "below PCIe gen 3"
+        return [finding("perf.h2d_d2h", "incomplete", f"{told}: {words}; which the chip has is not known", "INFO")]
+    row = references.for_generation(chip.gen)
+    if row is None:
+        return [finding("perf.h2d_d2h", "incomplete", f"{told}; no reference for gen {chip.gen}", "INFO")]
+    efficiency = low / row.curve[0]
+    if efficiency < 1:
+        words = f", which fits gen {fits}" if fits else ""
+        said = f"{told}; a gen {chip.gen} link gives {row.curve[0]:g}{words}"
+        return [finding("perf.h2d_d2h", "fail", said, efficiency=efficiency)]
+    done = [finding("perf.h2d_d2h", "pass", f"{told}, as a gen {chip.gen} link gives", efficiency=min(efficiency, 1.0))]
+    if missing:
+        done.append(finding("perf.h2d_d2h", "incomplete", f"{', '.join(missing)} was not measured", "INFO"))
+    return done
+
+
+def _against(check: str, measure: str, rate: float, chip: chips.Chip | None, where: str) -> Finding:
+    row = references.for_chip(measure, chip.name) if chip else None
+    if row is None:
+        what = chip.name if chip else "a chip that is not named"
+        return finding(check, "incomplete", f"{rate:.4g} GB/s {where}; no reference for {what}", "INFO")
+    efficiency = rate / row.curve[0]
+    said = f"{rate:.4g} GB/s {where}; at least {row.curve[0]:g} are expected of {row.chips[0]}"
+    top = references.limit_of(row, chips.chips().get(row.chips[0]))
+    if top and rate > 1.05 * top:
+        return finding("perf.too_good", "incomplete", f"{said}, and more than {top:g} cannot be")
+    return finding(check, "pass" if efficiency >= 1 else "fail", said, efficiency=min(efficiency, 1.0))
+
+
+def judge_perftest(test: Perftest, context: Context) -> list[Finding]:
+    """ib_write_bw and its kin. One queue pair with a small message measures the message, not the port."""
+    if not test.rows:
+        words = test.trouble or "it holds no figure"
+        return [finding("perf.ib_loop", "incomplete", f"it did not run: {words}")]
+    best = max(test.rows, key=lambda row: row.size)
+    told = f"{best.gbps:.4g} Gb/s at {best.size} bytes with {test.queue_pairs or '?'} queue pair(s)"
+    rate = context.expected.nic_gbps or next((each for each in _CLASSES if best.gbps <= 1.02 * each), None)
+    if rate is None:
+        return [finding("perf.too_good", "incomplete", f"{told}: more than any port has")]
+    share = best.gbps / rate
+    if share > 1.02:
+        return [finding("perf.too_good", "incomplete", f"{told}: more than the {rate:g} Gb/s of the port that was sold")]
+    if share >= limit("perf.ib_loop", "share"):
+        found = [finding("perf.ib_loop", "pass", f"{told}: {share:.0%} of {rate:g} Gb/s", efficiency=share)]
+        if context.expected.nic_gbps is None:
+            said = "the port's rate is not said: half a faster port would look the same"
+            found.append(finding("ib.ports", "incomplete", said, "INFO"))
+        return found
+    if best.size < _ENOUGH or (test.queue_pairs or 1) < 2:
+        return [finding("perf.ib_loop", "incomplete", f"{told}: too small a test to grade {rate:g} Gb/s")]
+    if context.expected.nic_gbps is None:
+        return [finding("perf.ib_loop", "incomplete", f"{told}: which port it is is not said")]
+    return [finding("perf.ib_loop", "fail", f"{told}: {share:.0%} of {rate:g} Gb/s", efficiency=share)]
+
+
+def judge_gpcnet(run: Gpcnet, context: Context) -> list[Finding]:
+    """GPCNeT has no reference yet; it also refuses to run on few nodes, which is no fault of theirs."""
+    if run.too_few is not None:
+        return [finding("perf.network_load", "incomplete", f"it wants at least {run.too_few} nodes and did not run")]
+    if not run.rows:
+        return [finding("perf.network_load", "incomplete", "it holds no figure")]
+    return [finding("perf.network_load", "incomplete", f"{len(run.rows)} figures; no reference yet", "INFO")]
+
+
+def judge_fio(jobs: tuple[FioJob, ...], context: Context) -> list[Finding]:
+    """Disks: errors decide; rates have no reference until a fleet has one."""
+    found: list[Finding] = []
+    for job in jobs:
+        if job.error or job.dropped:
+            found.append(finding("disk.bw", "fail", f"{job.name}: error {job.error}, {job.dropped} requests dropped"))
+    if found:
+        return found
+    told = "; ".join(
+        f"{job.name}: {format_rate(job.read_bytes_per_s)} read, {format_rate(job.write_bytes_per_s)} written"
+        for job in jobs[:3]
+    )
+    if not any(job.read_bytes_per_s or job.write_bytes_per_s for job in jobs):
+        return [finding("disk.bw", "incomplete", "nothing was read or written")]
+    return [
+        finding("disk.bw", "pass", f"no error; {told}"),
+        finding("disk.bw", "incomplete", "no reference for this disk: its rate is not judged", "INFO"),
+    ]
+
+
+def judge_stream(stream: Stream, context: Context) -> list[Finding]:
+    """The host's memory: wrong results decide; the rate has no reference until a fleet has one."""
+    if stream.valid is False:
+        return [finding("perf.cpu_mem", "fail", "STREAM's results are wrong", "ISOLATE")]
+    if stream.valid is None or "Triad" not in stream.rates:
+        return [finding("perf.cpu_mem", "incomplete", "STREAM did not say that its results are right")]
+    rate = format_rate(stream.rates["Triad"])
+    return [
+        finding("perf.cpu_mem", "pass", f"triad {rate}, results are right"),
+        finding("perf.cpu_mem", "incomplete", "no reference for this processor: its rate is not judged", "INFO"),
+    ]
