@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -50,7 +51,8 @@ def serve(host: str, port: int, database: str | None, workers: int, private_hook
         click.echo(f"  export SUBLET_URL={where} SUBLET_TOKEN=...")
     elif (Path(home) / TOKENS).exists():
         click.echo(f"the tokens of its first start are in {Path(home) / TOKENS}")
-    serving.serve(listening, home, house, database=database, workers=workers, settings=settings)
+    with suppress(KeyboardInterrupt):  # the server ends what it does, and then says again that it was asked to
+        serving.serve(listening, home, house, database=database, workers=workers, settings=settings)
     click.echo("stopped; leases go on by the providers' own clocks, and are driven again from the next start on")
 
 
