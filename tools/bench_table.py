@@ -27,7 +27,7 @@ SHOWN = {
     "catalog_import": "160,603 rows of price lists imported",
     "serve_start_cpu": "`sublet serve`, from start to first answer",
     "serve_start_memory": "and its memory then",
-    "list_leases_rate": "lists served with 10,000 leases stored, one process",
+    "list_leases": "lists served with 10,000 leases stored, one process",
     "reconcile": "1,000 active leases looked at",
     "order_to_active": "order to active lease, our own time",
 }
