@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sublet.errors import InputError
 from sublet.qualification import certificate, gate
 from sublet.qualification.values import Observation, Sold
 
+ED25519_DER = bytes.fromhex("302a300506032b6570032100")  # what RFC 8410 puts before the 32 bytes of a public key
 SOLD = Sold("H100 SXM", 8, 192, 2e12)
 
 
@@ -111,3 +117,33 @@ def test_several_processes_at_once_make_one_key(tmp_path):
         for _ in range(4)
     ]
     assert len({process.communicate(timeout=60)[0] for process in running}) == 1
+
+
+def test_openssl_alone_verifies_a_certificate(tmp_path, signer, signed):
+    """As docs/qualification.md tells: no line of ours is needed to check what we signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs installed: openssl")
+    body = json.dumps(signed["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    key = serialization.load_der_public_key(ED25519_DER + base64.b64decode(signed["signature"]["public_key"]))
+    (tmp_path / "key.pem").write_bytes(
+        key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    (tmp_path / "signature").write_bytes(base64.b64decode(signed["signature"]["value"]))
+
+    def openssl(content: bytes) -> int:
+        (tmp_path / "body").write_bytes(content)
+        command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", "body"]
+        return subprocess.run(
+            [*command, "-sigfile", "signature"], cwd=tmp_path, capture_output=True, timeout=30
+        ).returncode
+
+    assert openssl(body) == 0
+    assert openssl(body.replace(b'"verdict":"unknown"', b'"verdict":"pass"')) != 0
+
+
+def test_cryptography_alone_verifies_a_certificate(signer, signed):
+    body = json.dumps(signed["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(signed["signature"]["public_key"]))
+    public.verify(base64.b64decode(signed["signature"]["value"]), body)
+    with pytest.raises(InvalidSignature):
+        public.verify(base64.b64decode(signed["signature"]["value"]), body + b" ")
