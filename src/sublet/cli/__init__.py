@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "catalog": ("sublet.cli.catalog", "catalog", "Import, list and inspect accelerators, shapes and offers."),
     "workload": ("sublet.cli.workload", "workload", "Write, check and describe job specs and models."),
+    "qualify": ("sublet.cli.qualify", "qualify", "Prove a node: this machine, one over SSH, or what was recorded."),
     "serve": ("sublet.cli.serve", "serve", "Keep a broker up: the API at /v1, leases driven in the background."),
     "supply": ("sublet.cli.supply", "supply", "Contracts with providers, the fleet, capacity and prices."),
     "tenant": ("sublet.cli.tenant", "tenant", "Organisations, projects, people and tokens."),

@@ -42,7 +42,9 @@ def chips() -> Mapping[str, Chip]:
     """Every chip of the table by its name in the catalogue."""
     table = data("chips.toml")
     return {
-        name: Chip(name, **{key: value for key, value in row.items() if key not in ("products", "ids")}, ids=tuple(row["ids"]))
+        name: Chip(
+            name, **{key: value for key, value in row.items() if key not in ("products", "ids")}, ids=tuple(row["ids"])
+        )
         for name, row in table.items()
     }
 
@@ -50,7 +52,9 @@ def chips() -> Mapping[str, Chip]:
 @cache
 def _products() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple(
-        (re.compile(pattern, re.IGNORECASE), name) for name, row in data("chips.toml").items() for pattern in row["products"]
+        (re.compile(pattern, re.IGNORECASE), name)
+        for name, row in data("chips.toml").items()
+        for pattern in row["products"]
     )
 
 
@@ -78,7 +82,9 @@ def chip_of(said: str) -> Chip | None:
     if found.accelerator is None:
         return None
     return chips().get(found.accelerator) or Chip(
-        found.accelerator, known=False, datacentre=False if re.match(r"(?:RTX \d|GTX|GeForce)", found.accelerator) else None
+        found.accelerator,
+        known=False,
+        datacentre=False if re.match(r"(?:RTX \d|GTX|GeForce)", found.accelerator) else None,
     )
 
 

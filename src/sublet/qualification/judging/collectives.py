@@ -40,7 +40,10 @@ def judge(run: Collective, context: Context) -> list[Finding]:
     elif checked:
         found.append(finding("perf.collective_valid", "pass", "no wrong result"))
     if any(point.algorithm > _IMPOSSIBLE for point in run.points):
-        return [*found, finding("perf.too_good", "incomplete", "a rate that no hardware can reach: the harness is broken")]
+        return [
+            *found,
+            finding("perf.too_good", "incomplete", "a rate that no hardware can reach: the harness is broken"),
+        ]
     if nodes > 1 and run.network.casefold() in ("socket", "fastsocket") and context.expected.transport != "tcp":
         found.append(finding("rdma.transport", "fail", "NCCL moved the data over sockets, not over a network plug-in"))
     chip = context.sold or chips.one_of(run.devices) or context.chip
@@ -109,7 +112,9 @@ def _compare(
     efficiency = math.exp(sum(math.log(max(each, 1e-6)) for each in found.values()) / len(found))
     said = f"{told}; {found[worst]:.0%} of the reference at {_size(worst)}, where it is lowest"
     if max(found.values()) > limit("perf.too_good", "share") and not row.line and settled:
-        return finding("perf.too_good", "incomplete", f"{told} is {max(found.values()):.0%} of the reference: measure again")
+        return finding(
+            "perf.too_good", "incomplete", f"{told} is {max(found.values()):.0%} of the reference: measure again"
+        )
     line = 1.0 if row.line else share
     if found[worst] >= line:
         if named and row.line and not settled:
@@ -120,7 +125,11 @@ def _compare(
         return finding(check, "incomplete", f"{told}: as fast as any known; which chip it is is not said", "INFO")
     if not settled:
         other = next((r for r, e in fits if min(e.values()) >= (1.0 if r.line else share)), None)
-        fit = f"it fits {_fabric(other)}, and would be a failure on {_fabric(row)}" if other else f"slower than {_fabric(row)}"
+        fit = (
+            f"it fits {_fabric(other)}, and would be a failure on {_fabric(row)}"
+            if other
+            else f"slower than {_fabric(row)}"
+        )
         return finding(check, "incomplete", f"{told}: {fit}; say what was sold (--as)")
     large = [each for size, each in found.items() if size >= 1 << 30] or list(found.values())
     grave = max(large) < critical

@@ -24,12 +24,20 @@ def judge(devices: tuple[PciDevice, ...], context: Context) -> list[Finding]:
     names = sorted({chip.name for chip in known if chip})
     if sold is not None:
         good = len(accelerators) == sold
-        found.append(finding("gpu.count", "pass" if good else "fail", f"{len(accelerators)} on the bus, {sold} were sold"))
+        found.append(
+            finding("gpu.count", "pass" if good else "fail", f"{len(accelerators)} on the bus, {sold} were sold")
+        )
     elif accelerators:
-        found.append(finding("gpu.count", "incomplete", f"{len(accelerators)} on the bus; how many were sold is not said", "INFO"))
+        found.append(
+            finding(
+                "gpu.count", "incomplete", f"{len(accelerators)} on the bus; how many were sold is not said", "INFO"
+            )
+        )
     if context.sold is not None and names:
         good = names == [context.sold.name]
-        found.append(finding("gpu.identity", "pass" if good else "fail", f"{', '.join(names)}; {context.sold.name} was sold"))
+        found.append(
+            finding("gpu.identity", "pass" if good else "fail", f"{', '.join(names)}; {context.sold.name} was sold")
+        )
     elif len(names) > 1:
         found.append(finding("gpu.identity", "fail", f"different chips in one node: {', '.join(names)}"))
     elif names and all(known):

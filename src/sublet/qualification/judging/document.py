@@ -27,7 +27,7 @@ def document(judgement: Judgement) -> dict[str, Any]:
                 "message": each.message,
                 "where": list(each.where),
                 "efficiency": None if each.efficiency is None else round(each.efficiency, 4),
-                "remedy": known[each.check].remedy if each.outcome == "fail" else None,
+                "remedy": known[each.check].remedy if each.outcome == "fail" and each.check in known else None,
             }
             for each in judgement.findings
         ],

@@ -34,9 +34,9 @@ def expected(said: str) -> Expected:
         elif chip is None:
             chip, count = _chip(part, said)
         else:
-            raise InputError(f"--as {said!r}: {part!r} is not understood: write as in \"H100 SXM x8, 8x400G\"")
+            raise InputError(f'--as {said!r}: {part!r} is not understood: write as in "H100 SXM x8, 8x400G"')
     if chip is None and nics is None:
-        raise InputError(f"--as {said!r} names no accelerator: write as in \"H100 SXM x8, 8x400G\"")
+        raise InputError(f'--as {said!r} names no accelerator: write as in "H100 SXM x8, 8x400G"')
     return Expected(chip, count, nics, rate, mig, transport)
 
 

@@ -56,7 +56,9 @@ def _uncorrectable(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None
     sram, life = _sum(gpu, "volatile", _SRAM), _sum(gpu, "aggregate", _SRAM)
     dram, dram_life = _sum(gpu, "volatile", _DRAM), _sum(gpu, "aggregate", _DRAM)
     if gpu.fields.get("aggregate_threshold") == "Yes" or (life or 0) > limit("ecc.uncorrectable", "aggregate_sram"):
-        return Seen(gpu.bus, "fail", f"{life or 'too many'} uncorrected errors of SRAM over its life: return it", "ISOLATE")
+        return Seen(
+            gpu.bus, "fail", f"{life or 'too many'} uncorrected errors of SRAM over its life: return it", "ISOLATE"
+        )
     if sram or dram:
         return Seen(gpu.bus, "fail", f"{(sram or 0) + (dram or 0)} uncorrected errors since boot")
     if "Yes" in (gpu.fields.get("channel_repair"), gpu.fields.get("tpc_repair")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import median
 
 from sublet.qualification.judging import chips
@@ -31,9 +31,18 @@ def judge(reading: Reading, context: Context) -> list[Finding]:
     elif log.gpus:
         broken = [gpu.bus for gpu in log.gpus if any(_broken(value) for value in gpu.fields.values())]
         found += (
-            [finding("observe.tool", "fail", f"{', '.join(broken[:4])}: the driver cannot read the GPU", where=tuple(broken))]
+            [
+                finding(
+                    "observe.tool",
+                    "fail",
+                    f"{', '.join(broken[:4])}: the driver cannot read the GPU",
+                    where=tuple(broken),
+                )
+            ]
             if broken
-            else [finding("observe.tool", "pass", f"nvidia-smi answers for {len(log.gpus)} GPU{'s'[: len(log.gpus) > 1]}")]
+            else [
+                finding("observe.tool", "pass", f"nvidia-smi answers for {len(log.gpus)} GPU{'s'[: len(log.gpus) > 1]}")
+            ]
         )
     found += _count(log, context)
     for check, rule in {**_RULES, **ERRORS}.items():
@@ -154,7 +163,11 @@ _REASONS: tuple[tuple[str, Severity, str], ...] = (
 def _throttle(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
     shown = {name: gpu.fields[name] for name, _, _ in _REASONS if name in gpu.fields}
     if not shown:
-        return None if "idle" not in gpu.fields else Seen(gpu.bus, "incomplete", "reasons of hardware slowdown are not shown")
+        return (
+            None
+            if "idle" not in gpu.fields
+            else Seen(gpu.bus, "incomplete", "reasons of hardware slowdown are not shown")
+        )
     for name, severity, words in _REASONS:
         if shown.get(name) == "Active":
             clock = gpu.fields.get("sm_clock")
@@ -216,7 +229,9 @@ def _fabric(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
 
 
 def _link(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
-    gen, most, width, lanes = (whole_number(gpu.fields.get(n)) for n in ("gen_now", "gen_max", "width_now", "width_max"))
+    gen, most, width, lanes = (
+        whole_number(gpu.fields.get(n)) for n in ("gen_now", "gen_max", "width_now", "width_max")
+    )
     if gen is None or most is None:
         return None if "gen_now" not in gpu.fields else Seen(gpu.bus, "not_applicable", "the link is not shown")
     said = f"gen {gen} x{width} of gen {most} x{lanes}"
@@ -267,7 +282,12 @@ _RULES: dict[str, Rule] = {
 def _uniform(log: SmiLog) -> list[Finding]:
     if len(log.gpus) < 2:
         return []
-    for name, words in (("product", "products"), ("vbios", "VBIOS versions"), ("inforom", "inforom versions"), ("gsp", "GSP firmware")):
+    for name, words in (
+        ("product", "products"),
+        ("vbios", "VBIOS versions"),
+        ("inforom", "inforom versions"),
+        ("gsp", "GSP firmware"),
+    ):
         values = sorted({gpu.fields[name] for gpu in log.gpus if name in gpu.fields})
         if len(values) > 1:
             return [finding("gpu.sw_uniform", "fail", f"different {words} in one node: {', '.join(values[:4])}")]
@@ -304,5 +324,3 @@ def judge_failure(cause: str, said: str, context: Context) -> list[Finding]:
     if cause == "no_device":
         found.append(finding("gpu.count", "fail", "no GPU is there"))
     return found
-
-

@@ -98,7 +98,9 @@ def findings_of(reading: Reading, context: Context) -> list[Finding]:
     if reading.problems:
         grave = reading.state == "cut"
         found.append(
-            finding("observe.complete", "incomplete", f"{reading.kind}: {reading.problems[0]}", None if grave else "INFO")
+            finding(
+                "observe.complete", "incomplete", f"{reading.kind}: {reading.problems[0]}", None if grave else "INFO"
+            )
         )
     return found
 

@@ -24,11 +24,15 @@ def judge_nvlink(status: NvlinkStatus, context: Context) -> list[Finding]:
     if errors:
         grown = [gpu for gpu in errors if any(gpu.errors.values())]
         words = f"errors counted on {len(grown)} of {len(errors)} GPUs" if grown else "no error counted"
-        found.append(finding("nvlink.errors", "not_applicable" if grown else "pass", f"{words}; one reading tells no growth"))
+        found.append(
+            finding("nvlink.errors", "not_applicable" if grown else "pass", f"{words}; one reading tells no growth")
+        )
     sold = context.expected.count
     if sold is not None:
         good = len(status.gpus) == sold
-        found.append(finding("gpu.count", "pass" if good else "fail", f"{len(status.gpus)} GPUs listed, {sold} were sold"))
+        found.append(
+            finding("gpu.count", "pass" if good else "fail", f"{len(status.gpus)} GPUs listed, {sold} were sold")
+        )
     return found
 
 
@@ -89,7 +93,9 @@ def judge_topology(topology: Topology, context: Context) -> list[Finding]:
     elif any(number is None for number in pairs.values()):
         found.append(finding("topo.matrix", "incomplete", "cells between GPUs are missing"))
     elif wanted and any(number != wanted for number in links):
-        said = f"{most} links between the GPUs, {wanted} are expected of {context.wanted.name if context.wanted else ''}"
+        said = (
+            f"{most} links between the GPUs, {wanted} are expected of {context.wanted.name if context.wanted else ''}"
+        )
         check = "gpu.identity" if context.sold is not None and len(links) == 1 and most else "topo.matrix"
         found.append(finding(check, "fail", said, "ISOLATE"))
     elif most >= _SWITCHED and len(links) > 1 and links[most] * 2 >= len(pairs):

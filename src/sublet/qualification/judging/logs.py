@@ -122,7 +122,9 @@ def _limited(events: Sequence[Event], context: Context) -> list[Finding]:
         return [finding("pcie.link", "incomplete", "a link is said to be limited, and the line cannot be read")]
     have, speed, lanes, can, wanted, most = worst.figures
     places = tuple(dict.fromkeys(event.at for event in events))
-    said = f"{', '.join(places[:8])}: {have:g} of {can:g} Gb/s ({speed:g} of {wanted:g} GT/s, {lanes:g} of {most:g} lanes)"
+    said = (
+        f"{', '.join(places[:8])}: {have:g} of {can:g} Gb/s ({speed:g} of {wanted:g} GT/s, {lanes:g} of {most:g} lanes)"
+    )
     accelerator_like = can >= 100
     return [finding("pcie.link", "fail", said, None if accelerator_like else "INFO", places)]
 
@@ -149,7 +151,9 @@ def judge_fabric(log: FabricLog, context: Context) -> list[Finding]:
     found = []
     if fatal:
         places = tuple(dict.fromkeys(event.at for event in fatal))
-        found.append(finding("sxid", "fail", f"{', '.join(places)}: fatal error {fatal[0].code} of an NVSwitch", where=places))
+        found.append(
+            finding("sxid", "fail", f"{', '.join(places)}: fatal error {fatal[0].code} of an NVSwitch", where=places)
+        )
     elif routine:
         codes = ", ".join(map(str, sorted({event.code for event in routine if event.code is not None})))
         found.append(finding("sxid", "fail", f"non-fatal error {codes} of an NVSwitch, which is routine", "INFO"))

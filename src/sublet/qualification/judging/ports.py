@@ -22,7 +22,9 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
     if not ports.ports:
         return found
     for complaint in ports.complaints[:1]:
-        found.append(finding("observe.complete", "incomplete", f"the tool broke off after good output: {complaint}", "INFO"))
+        found.append(
+            finding("observe.complete", "incomplete", f"the tool broke off after good output: {complaint}", "INFO")
+        )
     compute, others = _groups(ports.ports, context)
     if not compute:
         down = ", ".join(port.device for port in ports.ports[:8])
@@ -45,7 +47,9 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
         found.append(finding("ib.ports", "fail", f"{good} ports at {rate:g} Gb/s, {sold} were sold"))
     elif sold is None and not whole:
         said = f"{good} ports at {rate:g} Gb/s are active; how many there should be is not said"
-        found.append(finding("ib.ports", "incomplete" if good < _NODE else "pass", said, "INFO" if good < _NODE else None))
+        found.append(
+            finding("ib.ports", "incomplete" if good < _NODE else "pass", said, "INFO" if good < _NODE else None)
+        )
         if good >= _NODE:
             found.append(finding("observe.complete", "incomplete", "the listing does not show its end", "INFO"))
     else:

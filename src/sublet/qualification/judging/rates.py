@@ -93,7 +93,9 @@ def judge_perftest(test: Perftest, context: Context) -> list[Finding]:
         return [finding("perf.too_good", "incomplete", f"{told}: more than any port has")]
     share = best.gbps / rate
     if share > 1.02:
-        return [finding("perf.too_good", "incomplete", f"{told}: more than the {rate:g} Gb/s of the port that was sold")]
+        return [
+            finding("perf.too_good", "incomplete", f"{told}: more than the {rate:g} Gb/s of the port that was sold")
+        ]
     if share >= limit("perf.ib_loop", "share"):
         found = [finding("perf.ib_loop", "pass", f"{told}: {share:.0%} of {rate:g} Gb/s", efficiency=share)]
         if context.expected.nic_gbps is None:

@@ -13,7 +13,9 @@ from sublet.qualification.reading.dcgm import Diagnostic, Result
 
 _PERSISTENCE = re.compile(r"persistence", re.IGNORECASE)
 _ZERO = re.compile(r"totall?ing 0(?:\.0+)? seconds", re.IGNORECASE)
-_UNMEASURED = re.compile(r"unable to allocate|could not allocate|insufficient memory|not enough (?:free )?memory", re.IGNORECASE)
+_UNMEASURED = re.compile(
+    r"unable to allocate|could not allocate|insufficient memory|not enough (?:free )?memory", re.IGNORECASE
+)
 _PERSISTENCE_ERROR = 29  # DCGM's error id of persistence mode
 
 
@@ -31,10 +33,14 @@ def judge_dcgm(diagnostic: Diagnostic, context: Context) -> list[Finding]:
         found.append(finding("gpu.identity", "pass" if good else "fail", f"{chip.name}; {context.sold.name} was sold"))
     if context.expected.count is not None and ids:
         good = len(ids) == context.expected.count
-        found.append(finding("gpu.count", "pass" if good else "fail", f"{len(ids)} GPUs, {context.expected.count} were sold"))
+        found.append(
+            finding("gpu.count", "pass" if good else "fail", f"{len(ids)} GPUs, {context.expected.count} were sold")
+        )
     failed, tunable, undecided = [], [], []
     for result in diagnostic.results:
-        if result.error_id == _PERSISTENCE_ERROR or (_PERSISTENCE.search(result.test) and result.status in ("fail", "warn")):
+        if result.error_id == _PERSISTENCE_ERROR or (
+            _PERSISTENCE.search(result.test) and result.status in ("fail", "warn")
+        ):
             tunable.append(result)
         elif result.status == "pass" and _UNMEASURED.search(result.said):
             undecided.append((result, "passed, and it could not allocate what it would have measured"))
@@ -45,13 +51,17 @@ def judge_dcgm(diagnostic: Diagnostic, context: Context) -> list[Finding]:
         elif result.status in ("error", "unknown"):
             undecided.append((result, f"gave {result.status}"))
     if tunable:
-        found.append(finding("gpu.persistence", "fail", "DCGM says that persistence mode is off (nvidia-smi -pm 1)", "TUNE"))
+        found.append(
+            finding("gpu.persistence", "fail", "DCGM says that persistence mode is off (nvidia-smi -pm 1)", "TUNE")
+        )
     named = [result for result in failed if result.test != "a test that is not named"]
     if failed:
         severity = min((_severity(result) for result in failed), key=SEVERITIES.index)
         parts = tuple(sorted({f"GPU {gpu}" for result in failed for gpu in result.gpus}))
         words = "; ".join(_words(result) for result in (named or failed)[:3])
-        found.append(finding("dcgm", "fail", words if named else f"{len(failed)} tests failed, not named", severity, parts))
+        found.append(
+            finding("dcgm", "fail", words if named else f"{len(failed)} tests failed, not named", severity, parts)
+        )
     for result, words in undecided[:2]:
         found.append(finding("dcgm", "incomplete", f"{result.test} {words}"))
     passed = sum(result.status == "pass" for result in diagnostic.results)
@@ -91,7 +101,11 @@ def judge_gpud(components: tuple[Component, ...], context: Context) -> list[Find
         elif health == "degraded":
             found.append(finding(check, "fail", f"gpud: {name} is degraded: {component.reason[:200]}", "WATCH"))
         else:
-            found.append(finding(check, "incomplete", f"gpud: {name} is {component.health!r}, which nothing says is healthy", "WATCH"))
+            found.append(
+                finding(
+                    check, "incomplete", f"gpud: {name} is {component.health!r}, which nothing says is healthy", "WATCH"
+                )
+            )
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from xml.etree import ElementTree  # noqa: S405 - a document that declares entities is refused below
+from xml.etree import ElementTree
 
 from sublet.qualification.reading.text import number, whole_number
 from sublet.qualification.reading.values import Reading

@@ -1,0 +1,102 @@
+"""`sublet qualify`: prove this machine, a node over SSH, or what was recorded of one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+_STYLES = {
+    "critical": "red",
+    "fail": "red",
+    "warning": "yellow",
+    "unknown": "yellow",
+    "incomplete": "yellow",
+    "pass": "green",
+    "info": "green",
+}
+_EXITS = {"critical": 1, "unknown": 3}  # with --check; everything else is 0
+
+
+@click.group(invoke_without_command=True)
+@click.option("--recorded", metavar="FILE|DIR", type=click.Path(path_type=Path), help="Judge this output or recording.")
+@click.option("--host", metavar="USER@NODE", help="Judge a node over SSH.")
+@click.option("--as", "sold", metavar="WORDS", help='What was sold: "H100 SXM x8, 8x400G".')
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--check", is_flag=True, help="Exit with 1 where the verdict is critical, with 3 where it is unknown.")
+@click.pass_context
+def qualify(
+    ctx: click.Context, recorded: Path | None, host: str | None, sold: str | None, as_json: bool, check: bool
+) -> None:
+    """Prove a node: this machine, one over SSH, or one that was recorded.
+
+    A recording is any output of a known tool (nvidia-smi, ibstat, dmesg, dcgmi, nccl-tests, ...), a directory of such,
+    or what `sublet qualify record` wrote. The tool is told by what stands in the file.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from sublet.errors import InputError
+    from sublet.qualification.judging.document import document
+    from sublet.qualification.judging.expectation import expected
+    from sublet.qualification.judging.judge import judge
+
+    if recorded is not None and host is not None:
+        raise InputError("--recorded and --host name two nodes: give one")
+    wanted = expected(sold) if sold is not None else None
+    if recorded is None and host is None:
+        from sublet.qualification.hosts.here import judge_here
+
+        judgement = judge_here(wanted)
+    else:
+        from sublet.qualification.hosts import observing
+
+        if recorded is not None:
+            readings = observing.recorded(recorded)
+        else:
+            from sublet.qualification.hosts.ssh import SshHost
+
+            readings = observing.observe(SshHost(host or ""))
+            if not readings:
+                raise InputError(f"--host {host}: no tool answered there; is it reached by `ssh {host}`?")
+        judgement = judge(readings, wanted)
+    told = document(judgement)
+    if as_json:
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        _show(told)
+    if check:
+        ctx.exit(_EXITS.get(judgement.verdict, 0))
+
+
+def _show(told: dict[str, Any]) -> None:
+    """The document for a person: what matters first, what passed in one line."""
+    what = " × ".join(str(each) for each in (told["count"], told["chip"]) if each)
+    word = click.style(told["verdict"], fg=_STYLES.get(told["verdict"]), bold=True)
+    grade = f", grade {told['grade']}" if told["grade"] else ", not graded"
+    click.echo(
+        f"{word}  {told['kind']}{f', {what}' if what else ''}{grade} ({told['coverage']:.0%} of the required checks)"
+    )
+    passed = [each["check"] for each in told["findings"] if each["outcome"] == "pass"]
+    for each in told["findings"]:
+        if each["outcome"] in ("fail", "incomplete"):
+            mark = click.style(f"{each['outcome']:<10}", fg=_STYLES[each["outcome"]])
+            click.echo(f"  {mark} {each['severity']:<8} {each['check']:<24} {each['message']}")
+            if each["remedy"]:
+                click.echo(f"  {'':<44} → {each['remedy']}")
+    if passed:
+        click.echo(f"  {click.style('passed', fg='green')}     {', '.join(dict.fromkeys(passed))}")
+
+
+@qualify.command("record")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--host", metavar="USER@NODE", help="Record a node over SSH.")
+def record(folder: Path, host: str | None) -> None:
+    """Keep what this machine's tools say, for a support case or a later verdict."""
+    from sublet.qualification.hosts import observing
+    from sublet.qualification.hosts.live import LiveHost
+    from sublet.qualification.hosts.ssh import SshHost
+
+    answered = observing.record(SshHost(host) if host else LiveHost(), folder)
+    click.echo(f"{folder}: {answered} of {len(observing.commands())} commands answered")
