@@ -1,4 +1,4 @@
-"""Ask a host everything that is in commands.toml, read the answers, and keep them in a directory where that is wanted."""
+"""Ask a host everything that is in commands.toml, read the answers, keep them in a directory where that is wanted."""
 
 from __future__ import annotations
 

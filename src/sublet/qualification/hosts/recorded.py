@@ -57,13 +57,14 @@ class RecordedHost:
 
     def _content(self, entry: object) -> bytes:
         """A recorded file, checked against its digest."""
-        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
+        name = entry.get("file") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or not isinstance(name, str):
             return b""
-        place = self._folder / entry["file"]
+        place = self._folder / name
         if self._folder.resolve() not in place.resolve().parents:
-            raise InputError(f"{self._folder / INDEX}: {entry['file']!r} lies outside the recording")
+            raise InputError(f"{self._folder / INDEX}: {name!r} lies outside the recording")
         try:
-            content = place.read_bytes()[:LONGEST]
+            content: bytes = place.read_bytes()[:LONGEST]
         except OSError as error:
             raise InputError(f"{place}: {error.strerror or error}") from None
         if hashlib.sha256(content).hexdigest() != entry.get("sha256"):

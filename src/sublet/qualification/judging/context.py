@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sublet.qualification.judging.chips import Chip, chips
 from sublet.qualification.judging.values import Expected
@@ -12,7 +12,7 @@ from sublet.qualification.judging.values import Expected
 class Context:
     """`chip`: what the readings say it is. `expected`: what was sold; nothing where nobody said."""
 
-    expected: Expected = Expected()
+    expected: Expected = field(default_factory=Expected)
     chip: Chip | None = None
 
     @property

@@ -107,11 +107,14 @@ def _persistence(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
     if mode == "Disabled":
         severity: Severity = "TUNE" if chip is not None and chip.nvswitch else "INFO"
         return Seen(gpu.bus, "fail", "persistence mode is off (nvidia-smi -pm 1)", severity)
-    return Seen(gpu.bus, *_unclear("persistence mode", mode))
+    return _unclear(gpu.bus, "persistence mode", mode)
 
 
-def _unclear(what: str, value: str) -> tuple[str, str]:  # type: ignore[type-arg]
-    return ("not_applicable", f"{what}: {value}") if absent(value) else ("incomplete", f"{what} reads {value!r}")
+def _unclear(part: str, what: str, value: str) -> Seen:
+    """An answer about a field that is neither of its two words."""
+    if absent(value):
+        return Seen(part, "not_applicable", f"{what}: {value}")
+    return Seen(part, "incomplete", f"{what} reads {value!r}")
 
 
 def _mig(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
@@ -170,8 +173,7 @@ def _throttle(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
         )
     for name, severity, words in _REASONS:
         if shown.get(name) == "Active":
-            clock = gpu.fields.get("sm_clock")
-            return Seen(gpu.bus, "fail", words, severity) if clock is None else Seen(gpu.bus, "fail", words, severity)
+            return Seen(gpu.bus, "fail", words, severity)
     if any(value != "Not Active" and not absent(value) for value in shown.values()):
         return Seen(gpu.bus, "incomplete", "clock event reasons cannot be read")
     if all(absent(value) for value in shown.values()):

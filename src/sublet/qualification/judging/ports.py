@@ -21,14 +21,13 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
     found: list[Finding] = []
     if not ports.ports:
         return found
-    for complaint in ports.complaints[:1]:
-        found.append(
-            finding("observe.complete", "incomplete", f"the tool broke off after good output: {complaint}", "INFO")
-        )
+    if ports.complaints:
+        said = f"the tool broke off after good output: {ports.complaints[0]}"
+        found.append(finding("observe.complete", "incomplete", said, "INFO"))
     compute, others = _groups(ports.ports, context)
     if not compute:
-        down = ", ".join(port.device for port in ports.ports[:8])
-        return [*found, finding("ib.ports", "fail", f"no port is active ({down})")]
+        names = ", ".join(port.device for port in ports.ports[:8])
+        return [*found, finding("ib.ports", "fail", f"no port is active ({names})")]
     rate = context.expected.nic_gbps or max((port.rate or 0 for port in compute if port.up), default=0)
     down = [port for port in compute if not port.up]
     slow = [port for port in compute if port.up and (port.rate or 0) < 0.99 * rate]

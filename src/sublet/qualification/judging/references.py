@@ -50,7 +50,8 @@ class Reference:
         high = next(each for each in sizes if each > size)
         low = sizes[sizes.index(high) - 1]
         share = math.log(size / low) / math.log(high / low)
-        return self.curve[low] * (self.curve[high] / self.curve[low]) ** share
+        rate: float = self.curve[low] * (self.curve[high] / self.curve[low]) ** share
+        return rate
 
 
 def limit_of(row: Reference, chip: Chip | None) -> float | None:

@@ -1,4 +1,4 @@
-"""From answers about single parts (GPUs, ports) to one finding: one cause is one finding, however many parts show it."""
+"""From answers about single parts (GPUs, ports) to one finding: one cause is one, however many parts show it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Seen:
 
 
 def roll_up(check: str, seen: Sequence[Seen], noun: str = "GPU") -> list[Finding]:
-    """One finding a failed cause (parts that say the same together); else one for what is undecided, or for all well."""
+    """One finding of a check: of the parts that failed, else of those undecided, else that all is well."""
     if not seen:
         return []
     outcome = next(each for each in _ORDER if any(one.outcome == each for one in seen))

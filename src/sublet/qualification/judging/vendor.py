@@ -139,8 +139,10 @@ def judge_provider(log: ProviderLog, context: Context) -> list[Finding]:
     for test in failed[:5]:
         check, severity = _provider(test.test)
         found.append(finding(check, "fail", f"the provider's check failed: {test.said[:160]}", severity))
-    for test in crashed[:3]:
-        found.append(finding("provider.check", "incomplete", f"a test crashed and decides nothing: {test.said[:160]}"))
+    found += [
+        finding("provider.check", "incomplete", f"a test crashed and decides nothing: {test.said[:160]}")
+        for test in crashed[:3]
+    ]
     if passed:
         found.append(finding("provider.check", "pass", f"{len(passed)} tests of the provider passed"))
     return found

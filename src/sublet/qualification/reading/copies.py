@@ -56,10 +56,9 @@ def read_nvbandwidth(text: str) -> Reading:
             summed.add(total[1])
         elif device:
             devices.append(device[2].strip())
-        elif current in _NVBANDWIDTH and (row := _MATRIX.match(line)):
-            if "." in row[1]:  # the row of column numbers has none
-                figures = [number(word) for word in row[1].split() if word != "N/A"]
-                rates.setdefault(_NVBANDWIDTH[current], []).extend(each for each in figures if each)
+        elif current in _NVBANDWIDTH and (row := _MATRIX.match(line)) and "." in row[1]:  # column numbers have none
+            figures = [number(word) for word in row[1].split() if word != "N/A"]
+            rates.setdefault(_NVBANDWIDTH[current], []).extend(each for each in figures if each)
     damage = tuple(found[0] for found in _DAMAGED.finditer(text) if found[0] != "WAIVED")[:5]
     state: State = "unproven"
     why = "the last of the tool's tests is not there"

@@ -122,7 +122,7 @@ def read_text(text: str) -> Reading:
     """The table, or an excerpt of it."""
     results: list[Result] = []
     meta: dict[str, str] = {}
-    test, said = "", ""
+    test = ""
     said_of: list[str] = []
     border, borders = False, 0
     refused = ""
@@ -143,13 +143,12 @@ def read_text(text: str) -> Reading:
             meta[name] = value.strip()
         elif status and name not in ("Error", "Warning", "Info"):
             test = name or test
-            gpus = _GPUS.search(status[2] or "")
-            listed = tuple(int(each) for each in re.findall(r"\d{1,4}", gpus[1])) if gpus else ()
+            named = _GPUS.search(status[2] or "")
+            listed = tuple(int(each) for each in re.findall(r"\d{1,4}", named[1])) if named else ()
             results.append(Result(test, _status(status[1]), listed))
             said_of.append("")
         elif name in _DETAIL and said_of:
-            said = value if value.endswith(" ") else value
-            said_of[-1] += said.strip() if _broken(said_of[-1]) else f" {said.strip()}"
+            said_of[-1] += value.strip() if _broken(said_of[-1]) else f" {value.strip()}"
     told = tuple(
         Result(each.test, each.status, each.gpus, words.strip()[:400])
         for each, words in zip(results, said_of, strict=True)
@@ -206,8 +205,8 @@ def read_events(rows: list[Mapping[str, Any]]) -> Reading:
     if totals is not None:
         for word, status in (("failed", "fail"), ("warned", "warn"), ("passed", "pass")):
             told = sum(result.status == status for result in results)
-            for _ in range(min(64, int(number(str(totals.get(word))) or 0) - told)):
-                results.append(Result("a test that is not named", status))
+            missing = min(64, int(number(str(totals.get(word))) or 0) - told)
+            results += [Result("a test that is not named", status)] * max(0, missing)
     diagnostic = Diagnostic(tuple(results), ended=totals is not None)
     return Reading(
         EVENTS,

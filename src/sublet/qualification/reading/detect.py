@@ -32,6 +32,7 @@ from sublet.qualification.reading.text import LONGEST, clean
 from sublet.qualification.reading.values import Reading
 
 UNKNOWN = "unknown"
+_LONG_LINE = 2000  # characters of a line that are looked at: no tool's lines are as long, and patterns cost with length
 _SMI_TEXT = re.compile(
     r"={5,}NVSMI LOG={5,}|^Attached GPUs\s+:|^GPU [0-9A-Fa-f]{8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d\s*$", re.M
 )
@@ -103,9 +104,11 @@ def _read(text: str) -> Reading:
         found = _json(text)
         if found is not None:
             return found
-    if smi_failure.found_in(text) and "NVSMI" not in text and "NVRM" not in text and "<nvidia" not in text:
-        if not _TABLE.search(text):
-            return smi_failure.read(text)
+    log_like = any(mark in text for mark in ("NVSMI", "NVRM", "<nvidia", "| NVIDIA-SMI"))
+    if not log_like and smi_failure.found_in(text):
+        return smi_failure.read(text)
+    if "<" not in text[:1000] and len(text) > _LONG_LINE:
+        text = "\n".join(line[:_LONG_LINE] for line in text.split("\n"))
     for recognises, reader in _TEXTS:
         if recognises(text):
             return reader(text)

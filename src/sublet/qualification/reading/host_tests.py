@@ -48,9 +48,7 @@ def read_fio(document: Mapping[str, Any]) -> Reading:
     for each in listed if isinstance(listed, list) else []:
         if not isinstance(each, Mapping):
             continue
-        down, up = (each.get(key) if isinstance(each.get(key), Mapping) else {} for key in ("read", "write"))
-        assert isinstance(down, Mapping)
-        assert isinstance(up, Mapping)
+        down, up = _part(each, "read"), _part(each, "write")
         jobs.append(
             FioJob(
                 str(each.get("jobname", "")),
@@ -69,6 +67,11 @@ def read_fio(document: Mapping[str, Any]) -> Reading:
         state="whole" if jobs else "cut",
         why="" if jobs else "it holds no job",
     )
+
+
+def _part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _figure(values: Mapping[str, Any], key: str) -> float:

@@ -21,7 +21,8 @@ _GPU_AT = re.compile(r"(?:GPU|GPU at PCI:|device) ([0-9a-fA-F]{4,8}:[0-9a-fA-F]{
 _PCI_ID = re.compile(r"PCI ID: ?([0-9a-fA-F]{4}):([0-9a-fA-F]{4})")
 _FALLEN = re.compile(r"fallen off the bus|GPU is lost", re.IGNORECASE)
 _LIMITED = re.compile(
-    r"(\S+): ([\d.]+) Gb/s available PCIe bandwidth, limited by ([\d.]+) GT/s PCIe x(\d+) link at (\S+) \(capable of ([\d.]+) Gb/s with ([\d.]+) GT/s PCIe x(\d+) link\)"
+    r"(\S+): ([\d.]+) Gb/s available PCIe bandwidth, limited by ([\d.]+) GT/s PCIe x(\d+) link at (\S+) "
+    r"\(capable of ([\d.]+) Gb/s with ([\d.]+) GT/s PCIe x(\d+) link\)"
 )
 _CARRIER = re.compile(
     r"\b([A-Za-z][\w.-]{1,30}): (?:lost carrier|Lost carrier|Link DOWN|link down|link becomes not ready)"
@@ -29,12 +30,12 @@ _CARRIER = re.compile(
 _IB_LINK = re.compile(r"(mlx\w+)[ :].*?(?:Port: ?(\d+) )?(?:Link DOWN|link down|PORT_ERR)", re.IGNORECASE)
 _AER = re.compile(r"(?:AER|pcieport).*(?:Uncorrected|Uncorrectable|severity=Uncorrect\w+)", re.IGNORECASE)
 _MCE = re.compile(r"mce: \[Hardware Error\]|EDAC .*\bUE\b|Machine check events logged", re.IGNORECASE)
-_OOM = re.compile(r"Out of memory: Kill(?:ed)? process|oom-kill:")
 _FM_DEAD = re.compile(r"nvidia-fabricmanager.*(?:Failed|failed|main process exited|code=(?:exited|killed|dumped))")
 _BOOT = re.compile(r"Linux version \d|\[\s*0\.0{3,}\]")
 _SYSLOG_LINE = re.compile(r"^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [\w./@-]+(?:\[\d+\])?: ")
 _LOOKS = re.compile(
-    r"NVRM:|\bkernel: |^kern +:|^\[ *\d+\.\d{3,6}\] |^\[[A-Z][a-z]{2} [A-Z][a-z]{2} .*\d{4}\] |^\d+,\d+,\d+,.;|lost carrier|SXid",
+    r"NVRM:|\bkernel: |^kern +:|^\[ *\d+\.\d{3,6}\] |^\[[A-Z][a-z]{2} [A-Z][a-z]{2} .*\d{4}\] "
+    r"|^\d+,\d+,\d+,.;|lost carrier|SXid",
     re.MULTILINE,
 )
 

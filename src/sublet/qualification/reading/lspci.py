@@ -10,7 +10,8 @@ from sublet.qualification.reading.values import Reading, ends_in_a_line
 
 KIND, VERBOSE = "lspci -nn", "lspci -vvv"
 LINE = re.compile(
-    r"^(?P<at>(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]) (?P<cls>[^:\[]+?)(?: \[(?P<code>[0-9a-fA-F]{4})\])?: (?P<name>.+)$"
+    r"^(?P<at>(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]) "
+    r"(?P<cls>[^:\[]+?)(?: \[(?P<code>[0-9a-fA-F]{4})\])?: (?P<name>.+)$"
 )
 _ID = re.compile(r"\[([0-9a-fA-F]{4}):([0-9a-fA-F]{4})\]")
 _DEVICE = re.compile(r"Device ([0-9a-fA-F]{4})\b")

@@ -110,7 +110,8 @@ def read(text: str) -> Reading:
     # after the average comes a line with "#" alone; newer releases end with a line that says so
     closed = average is not None and bool(re.search(r"Avg bus bandwidth[^\n]*\n[^\n]*#[^\S\n]*(?:\n|$)", text))
     ended = (closed or concluded) and (concluded or not started)
-    kind = f"{'rccl' if 'rccl' in text.casefold() else 'nccl'}-tests {collective or 'collective'}{'_perf' if collective else ''}"
+    rccl = "rccl" in text.casefold()
+    kind = f"{'rccl' if rccl else 'nccl'}-tests {f'{collective}_perf' if collective else 'collective'}"
     run = Collective(
         collective,
         tuple(points),
@@ -124,7 +125,7 @@ def read(text: str) -> Reading:
         version,
         ended,
         bool(shares) and shares.most_common(1)[0][0] > 1,
-        "rccl" in text.casefold(),
+        rccl,
     )
     state: State = "whole" if ended else "unproven"
     why = "" if ended else "the end of the run is not there"

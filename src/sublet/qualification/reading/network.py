@@ -48,7 +48,7 @@ class Perftest:
 def read_perftest(text: str) -> Reading:
     """perftest's report. Its MB is taken as 10^6 bytes."""
     title = _TITLE.search(text)
-    fields = {key: value for key, value in _FIELD.findall(text)}
+    fields: dict[str, str] = dict(_FIELD.findall(text))
     rows: list[Transfer] = []
     unit, factor, after = "", 0.0, False
     ended = False

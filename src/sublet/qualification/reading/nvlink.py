@@ -1,4 +1,4 @@
-"""`nvidia-smi nvlink -s` (state and rate of each link), `-e` (error counters), and `nvidia-smi -L` (the list of GPUs)."""
+"""`nvidia-smi nvlink -s` (state and rate of each link), `-e` (error counters), and `nvidia-smi -L` (the GPUs)."""
 
 from __future__ import annotations
 

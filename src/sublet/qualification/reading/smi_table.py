@@ -11,10 +11,12 @@ KIND = "nvidia-smi"
 _DRIVER = re.compile(r"Driver Version:\s*([\d.]+)")
 _CUDA = re.compile(r"CUDA Version:\s*([\d.]+)")
 _FIRST = re.compile(
-    r"^\|\s+(?P<index>\d+)\s+(?P<name>\S.*?)\s+(?P<persistence>On|Off)\s*\|\s*(?P<bus>[0-9A-Fa-f:.]{7,16})\s+(?P<display>\S+)\s*\|\s*(?P<ecc>\S+)\s*\|"
+    r"^\|\s+(?P<index>\d+)\s+(?P<name>\S.*?)\s+(?P<persistence>On|Off)\s*\|"
+    r"\s*(?P<bus>[0-9A-Fa-f:.]{7,16})\s+(?P<display>\S+)\s*\|\s*(?P<ecc>\S+)\s*\|"
 )
 _SECOND = re.compile(
-    r"^\|\s*(?P<fan>\S+)\s+(?P<temp>\S+)\s+(?P<pstate>P\d+|\S+)\s+(?P<power>\S+)\s*/\s*(?P<cap>\S+)\s*\|\s*(?P<used>\S+)\s*/\s*(?P<total>\S+)\s*\|\s*(?P<busy>\S+(?: ?%)?)\s+(?P<mode>.+?)\s*\|"
+    r"^\|\s*(?P<fan>\S+)\s+(?P<temp>\S+)\s+(?P<pstate>P\d+|\S+)\s+(?P<power>\S+)\s*/\s*(?P<cap>\S+)\s*\|"
+    r"\s*(?P<used>\S+)\s*/\s*(?P<total>\S+)\s*\|\s*(?P<busy>\S+(?: ?%)?)\s+(?P<mode>.+?)\s*\|"
 )
 _THIRD = re.compile(r"^\|[^|]*\|[^|]*\|\s*(?P<mig>Enabled\*?|Disabled\*?|N/A)\s*\|")
 _ERROR = re.compile(r"ERR!|GPU is lost|Unknown Error|Unable to determine|fallen off the bus", re.IGNORECASE)

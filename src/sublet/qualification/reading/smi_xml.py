@@ -1,8 +1,9 @@
-"""`nvidia-smi -q -x`: XML of schema v10 to v13. A cut document gives the GPUs that were whole, and says that it is cut."""
+"""`nvidia-smi -q -x`: XML of schema v10 to v13. A cut document gives the GPUs that were whole, and says so."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 from sublet.qualification.reading.smi_record import XML_FIELDS, Gpu, Process, SmiLog, fields_of
@@ -20,23 +21,7 @@ def read(text: str) -> Reading:
     if "<!ENTITY" in text:
         return Reading(KIND, state="cut", why="the document declares entities, which nvidia-smi never does")
     schema = _SCHEMA.search(text)
-    parser = ElementTree.XMLPullParser(["start", "end"])
-    root: ElementTree.Element | None = None
-    elements: list[ElementTree.Element] = []
-    error = ""
-    try:
-        parser.feed(_DOCTYPE.sub("", text, count=1).lstrip())
-        parser.close()
-    except (ElementTree.ParseError, ValueError) as failure:
-        error = f"the XML is broken: {failure}"
-    try:
-        for event, element in parser.read_events():
-            if root is None:
-                root = element
-            if event == "end" and element.tag == "gpu":
-                elements.append(element)
-    except (ElementTree.ParseError, ValueError) as failure:
-        error = error or f"the XML is broken: {failure}"
+    root, elements, error = _elements(_DOCTYPE.sub("", text, count=1).lstrip())
     gpus = tuple(_gpu(element) for element in elements)
     head = {child.tag: (child.text or "").strip() for child in root if child.tag != "gpu"} if root is not None else {}
     attached = whole_number(head.get("attached_gpus"))
@@ -55,6 +40,27 @@ def read(text: str) -> Reading:
         state="cut" if error or not gpus else "whole",
         why=error or ("" if gpus else "it lists no GPU"),
     )
+
+
+def _elements(text: str) -> tuple[ElementTree.Element | None, list[ElementTree.Element], str]:
+    """The root, the GPUs that are whole, and what is wrong with the document."""
+    parser: Any = ElementTree.XMLPullParser(["start", "end"])
+    root: ElementTree.Element | None = None
+    elements: list[ElementTree.Element] = []
+    error = ""
+    try:
+        parser.feed(text)
+        parser.close()
+    except (ElementTree.ParseError, ValueError) as failure:
+        error = f"the XML is broken: {failure}"
+    try:
+        for event, element in parser.read_events():
+            root = element if root is None else root
+            if event == "end" and element.tag == "gpu":
+                elements.append(element)
+    except (ElementTree.ParseError, ValueError) as failure:
+        error = error or f"the XML is broken: {failure}"
+    return root, elements, error
 
 
 def _gpu(element: ElementTree.Element) -> Gpu:

@@ -12,7 +12,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 # ray "(head, rank=0, pid=1) ", Open MPI "[1,0]<stdout>:", `srun -l` "0: ", `kubectl logs --timestamps`
 _LAUNCHER = re.compile(
-    r"^(?:\([^()\n]{0,80}\)\s?)?(?:\[\d+,\d+\]<std(?:out|err)>:)?(?:\d{4}-\d\d-\d\dT[\d:.]+Z\s)?(?:\s{0,4}\d{1,5}:(?=[ \t#]))?"
+    r"^(?:\([^()\n]{0,80}\)\s?)?(?:\[\d+,\d+\]<std(?:out|err)>:)?"
+    r"(?:\d{4}-\d\d-\d\dT[\d:.]+Z\s)?(?:\s{0,4}\d{1,5}:(?=[ \t#]))?"
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 State = Literal["whole", "unproven", "cut"]
-"""whole: the text shows its own end. unproven: what is there is in order, more may be missing. cut: something is missing."""
+"""whole: the text shows its own end. unproven: what is there is in order, more may be missing. cut: some is missing."""
 
 
 @dataclass(frozen=True)
