@@ -3,6 +3,7 @@
     HOME/sublet.db          the broker (SQLite), unless a database is named
     HOME/signing-key.pem    its key
     HOME/providers.toml     what is connected; without it this machine as one node, at 1 USD an hour
+    HOME/mail.toml          the mail server that notices go through; without it none is mailed
     HOME/providers/         what providers keep
     HOME/tokens.json        the first tokens, for this user alone (0600)
 
@@ -26,6 +27,7 @@ from sublet.api.settings import Settings
 from sublet.broker import compose
 from sublet.broker.billing import prices
 from sublet.broker.hooks.delivery import sender
+from sublet.broker.hooks.mail import read_mail
 from sublet.broker.leases.policy import Policy
 from sublet.broker.tenants import service as tenants
 from sublet.broker.tenants import tokens
@@ -66,7 +68,7 @@ def open_house(
 ) -> tuple[House, FirstTokens | None]:
     """The house of a folder, its schema brought up to date, and the tokens where this is its first start.
 
-    Raises InputError for a folder, a URL or a `providers.toml` that cannot be used.
+    Raises InputError for a folder, a URL, a `providers.toml` or a `mail.toml` that cannot be used.
     """
     opened = Database.open(database or home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ def open_house(
         clock=clock,
         providers=providers,
         engine=compose.lease_engine(opened, providers, clock, signer, policy=policy),
-        send=sender(private=settings.private_hooks),
+        send=sender(private=settings.private_hooks, mail=read_mail(home)),
         signer=signer,
         settings=settings,
     )

@@ -67,7 +67,9 @@ class NewWebhook(Wish):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"url": "https://example.org/hooks", "kinds": ["lease.state", "budget"]}]}
     )
-    url: Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=r"^https?://[^\s\x00-\x1f]+$")]
+    url: Annotated[
+        str, StringConstraints(min_length=8, max_length=2000, pattern=r"^(https?://|mailto:[^\s@]+@)[^\s\x00-\x1f]+$")
+    ] = Field(description="http(s)://..., or mailto: with the address of a person of the organisation.")
     kinds: list[Kind] = Field(default_factory=list, max_length=20, description="Empty: all.")
     organisation: OrganisationId | None = Field(default=None, description="Yours, where you name none.")
     project: ProjectId | None = None

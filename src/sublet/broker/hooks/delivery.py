@@ -7,23 +7,23 @@ not public (loopback, link-local, private, metadata services).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import cache
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
 from sublet.broker.hooks import service, signing
+from sublet.broker.hooks.mail import SCHEME, Mail, post
 from sublet.broker.hooks.values import Call, Outcome
 from sublet.storage.clock import Clock
 from sublet.storage.engine import Database
-
-if TYPE_CHECKING:
-    import httpx
 
 TIMEOUT_S = 10.0
 PARALLEL = 8
@@ -56,42 +56,78 @@ def _line_up(session: Session, now: datetime, limit: int) -> tuple[Call, ...]:
 
 
 def _attempt(calls: Sequence[Call], clock: Clock, send: Send) -> list[Outcome]:
-    if len(calls) == 1:
-        return [send(calls[0], clock.now())]
+    """Make the calls: those of one address one after the other, as they happened; addresses beside each other.
+
+    Where nobody answers, the rest for that address is handed back untried: it waits with the one that was not heard.
+    """
+    by_address: dict[str, list[Call]] = {}
+    for call in calls:
+        by_address.setdefault(call.url, []).append(call)
+
+    def tell(some: Sequence[Call]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for call in some:
+            if outcomes and outcomes[-1].status is None:
+                outcomes.append(Outcome(call.delivery, None, outcomes[-1].error, tried=False))
+            else:
+                outcomes.append(send(call, clock.now()))
+        return outcomes
+
+    if len(by_address) == 1:
+        return tell(calls)
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="sublet-webhook") as pool:
-        return list(pool.map(lambda call: send(call, clock.now()), calls))
+        return [outcome for outcomes in pool.map(tell, by_address.values()) for outcome in outcomes]
 
 
-def sender(*, private: bool = False, client: httpx.Client | None = None) -> Send:
-    """A `Send` over HTTP; `private` lets it reach addresses that are not public."""
-    kept: list[httpx.Client] = [client] if client else []
+def sender(*, private: bool = False, mail: Mail | None = None, timeout_s: float = TIMEOUT_S) -> Send:
+    """A `Send` over HTTP, and over SMTP for `mailto:`; `private` lets it reach addresses that are not public.
+
+    `timeout_s` is for the whole of a call: who answers a byte at a time holds nothing up.
+    """
 
     def send(call: Call, at: datetime) -> Outcome:
-        import httpx  # a tenth of a second, for brokers that call somebody
-
-        if not kept:
-            kept.append(httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False))
-        http = kept[0]
-        headers = {
-            "content-type": "application/json",
-            "user-agent": "Sublet-Webhooks/1",
-            **signing.sign(call.secret, call.delivery, at, call.body),
-        }
+        if call.url.startswith(SCHEME):
+            return post(mail, call, at)
         try:
-            url, extensions, host = _pinned(call.url, private)
-            request = http.build_request(
-                "POST", url, content=call.body, headers={**headers, "host": host}, extensions=extensions
-            )
-            response = http.send(request, stream=True)  # the body of the answer is nobody's business
-            response.close()
+            status = asyncio.run(asyncio.wait_for(_post(call, at, *_pinned(call.url, private)), timeout_s))
         except NotPublic as error:
             return Outcome(call.delivery, None, str(error))
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except TimeoutError:
+            return Outcome(call.delivery, None, f"no answer within {timeout_s:g} s")
+        except (OSError, ValueError) as error:
             return Outcome(call.delivery, None, f"{type(error).__name__}: {error}")
-        status = response.status_code
         return Outcome(call.delivery, status, "" if 200 <= status < 300 else f"answered {status}")
 
     return send
+
+
+async def _post(call: Call, at: datetime, url: str, extensions: dict[str, object], host: str) -> int:
+    """The status of the answer; its body is nobody's business."""
+    import httpx  # a tenth of a second, for brokers that call somebody
+
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "Sublet-Webhooks/1",
+        "host": host,
+        **signing.sign(call.secret, call.delivery, at, call.body),
+    }
+    secure = url.startswith("https:")
+    try:
+        async with httpx.AsyncClient(
+            timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=_trusted() if secure else False
+        ) as http:
+            request = http.build_request("POST", url, content=call.body, headers=headers, extensions=extensions)
+            response = await http.send(request, stream=True)
+            await response.aclose()
+            return response.status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom TLS believes; made once, for it takes long."""
+    return ssl.create_default_context()
 
 
 def _pinned(url: str, private: bool) -> tuple[str, dict[str, object], str]:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sublet.broker.audit import log as audit
 from sublet.broker.errors import Invalid, NotFound
 from sublet.broker.hooks import signing
+from sublet.broker.hooks.mail import SCHEME, address
 from sublet.broker.hooks.tables import CursorRow, DeliveryRow, HookRow
 from sublet.broker.hooks.values import CLAIM, DISABLED_AFTER, KINDS, RETRIES, Call, Delivery, Event, Hook, Outcome
 from sublet.broker.tenants import service as tenants
@@ -41,11 +42,19 @@ def create(
 ) -> tuple[Hook, str]:
     """A new address and the secret that its receiver checks signatures with; the secret is not shown again.
 
-    Invalid for an address that is no http(s) URL or an unknown kind; NotFound for another tenant's project.
+    Invalid for an address that is no http(s) URL or an unknown kind, and for `mailto:` of somebody who is no person of
+    the organisation; NotFound for another tenant's project.
     """
     permit(actor, "webhook.write", organisation=organisation, project=project)
-    _check(url, kinds)
     tenants.organisation(session, organisation, actor=actor)
+    if url.startswith(SCHEME):
+        if address(url) not in {
+            person.email for person in tenants.people(session, organisation=organisation, actor=SYSTEM)
+        }:
+            raise Invalid(f"{address(url)[:80]!r} is no person of this organisation: mail goes to its people alone")
+    else:
+        _check(url)
+    _check_kinds(kinds)
     if project is not None and tenants.project(session, project, actor=actor).organisation != organisation:
         raise NotFound("no such project")
     row = HookRow(
@@ -165,7 +174,7 @@ def take(session: Session, *, now: datetime, limit: int = 50) -> tuple[Call, ...
         select(DeliveryRow, HookRow)
         .join(HookRow, HookRow.id == DeliveryRow.hook_id)
         .where(DeliveryRow.next_at <= now)
-        .order_by(DeliveryRow.next_at)
+        .order_by(DeliveryRow.id)  # as they happened
         .limit(limit)
     )
     calls = []
@@ -184,6 +193,9 @@ def settle(session: Session, outcomes: Iterable[Outcome], *, now: datetime) -> N
         if delivery is None or delivery.delivered_at is not None:
             continue
         row = session.get_one(HookRow, delivery.hook_id)
+        if not outcome.tried:
+            delivery.next_at = now + RETRIES[0] if delivery.next_at is not None else None
+            continue
         delivery.attempts += 1
         delivery.last_status, delivery.last_error = outcome.status, outcome.error[:500]
         if outcome.heard:
@@ -191,25 +203,38 @@ def settle(session: Session, outcomes: Iterable[Outcome], *, now: datetime) -> N
             continue
         tried = delivery.attempts - 1
         delivery.next_at = now + RETRIES[tried] if tried < len(RETRIES) else None
+        if delivery.next_at is None:
+            _told(
+                session,
+                row,
+                "webhook.give-up",
+                f"{delivery.id} after {delivery.attempts} attempts: {outcome.error}",
+                now,
+            )
         row.failing_since = row.failing_since or now
         if now - row.failing_since >= DISABLED_AFTER and row.disabled_at is None:
             row.disabled_at, row.disabled_why = now, f"nobody heard since {row.failing_since.isoformat()}"
             _drop_waiting(session, row.id)
-            audit.record(
-                session,
-                actor=SYSTEM,
-                action="webhook.disable",
-                target=row.id,
-                outcome="done",
-                reason=row.disabled_why,
-                organisation=row.organisation_id,
-                project=row.project_id,
-                now=now,
-            )
+            _told(session, row, "webhook.disable", row.disabled_why, now)
     session.flush()
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _told(session: Session, row: HookRow, action: str, reason: str, now: datetime) -> None:
+    """Write down what the broker did of itself, where the tenant reads it."""
+    audit.record(
+        session,
+        actor=SYSTEM,
+        action=action,
+        target=row.id,
+        outcome="done",
+        reason=reason,
+        organisation=row.organisation_id,
+        project=row.project_id,
+        now=now,
+    )
 
 
 def _from_leases(session: Session, position: int, limit: int = PAGE) -> tuple[int, list[Event]]:
@@ -299,7 +324,7 @@ def _drop_waiting(session: Session, hook_id: str) -> None:
         delivery.next_at = None
 
 
-def _check(url: str, kinds: Sequence[str]) -> None:
+def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -307,6 +332,9 @@ def _check(url: str, kinds: Sequence[str]) -> None:
         usable = False
     if not usable or len(url) > 2000 or "@" in url.split("/")[2]:
         raise Invalid(f"url is {url[:80]!r}: give an address such as https://example.org/hooks, without a password")
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind not in KINDS:
             raise Invalid(f"kind {kind!r} is none that is told: they are {', '.join(KINDS)}")

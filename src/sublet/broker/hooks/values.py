@@ -98,6 +98,7 @@ class Outcome:
     delivery: str
     status: int | None  # None: nobody answered
     error: str = ""
+    tried: bool = True  # False: handed back, for the one before it was not answered
 
     @property
     def heard(self) -> bool:
