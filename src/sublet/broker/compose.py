@@ -8,8 +8,8 @@ Invariant: nothing is decided here.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,8 @@ from sublet.broker.leases.values import Lease
 from sublet.broker.orders import service as orders
 from sublet.broker.orders.values import Order
 from sublet.broker.runs import service as runs
+from sublet.broker.supply import upkeep
+from sublet.broker.tenants import service as tenants
 from sublet.broker.tenants.values import SYSTEM, Actor
 from sublet.providers.protocol import Provider
 from sublet.qualification.certificate import Signer
@@ -63,12 +65,43 @@ def settle(session: Session, lease_id: str, now: datetime) -> None:
 
 
 def watch_budgets(session: Session, now: datetime) -> None:
-    """Give the warnings that are due; end the leases of projects that chose to stop when their budget is used up."""
-    for warning in budgets.warn(session, now=now):
+    """Give the warnings that are due; end the leases of projects that chose to stop when their budget is used up.
+
+    What was used and is not in the ledger yet (an hour's worth, `Policy.accrue_every`) counts as spent.
+    """
+    pending = tuple(_pending(session, now))
+    for warning in budgets.warn(session, pending=pending, now=now):
         for lease in leases.running(session, project=warning.project):
             history.event(session, lease.id, "notice", warning.sentence, now)
-    for stop in budgets.to_stop(session):
+    for stop in budgets.to_stop(session, pending=pending):
         leases.request_end(session, stop.lease, reason=stop.sentence, actor=SYSTEM, now=now)
+
+
+def _pending(session: Session, now: datetime) -> Iterator[budgets.Pending]:
+    """What leases of projects with a budget have used and are not charged for."""
+    for project in tenants.projects(session, actor=SYSTEM):
+        if project.budget is not None:
+            for lease in leases.running(session, project=project.id):
+                amount = charges.pending(session, lease, now=now)
+                if amount.amount > 0:
+                    yield budgets.Pending(lease.id, project.id, amount)
+
+
+def return_supply(session: Session, now: datetime) -> None:
+    """What we need not keep goes back to its provider: `supply.upkeep.return_ended`."""
+    upkeep.return_ended(session, actor=SYSTEM, now=now)
+
+
+def now_and_then(chore: Chore, every: timedelta = timedelta(minutes=1)) -> Chore:
+    """The chore, at most once in `every`: what a minute's delay does not harm costs nothing in between."""
+    last: list[datetime] = []
+
+    def sometimes(session: Session, now: datetime) -> None:
+        if not last or not timedelta() <= now - last[0] < every:
+            chore(session, now)
+            last[:] = [now]
+
+    return sometimes
 
 
 # --- orders and leases -----------------------------------------------------------------------------------------------
@@ -182,11 +215,17 @@ def lease_engine(
     signer: Signer,
     *,
     hooks: Sequence[Hook] = (),
-    chores: Sequence[Chore] = (promote, watch_budgets),
+    chores: Sequence[Chore] | None = None,
     policy: Policy | None = None,
     **options: Any,
 ) -> Engine:
-    """The engine that drives the leases of this database; the waitlist and the budgets are looked after each pass."""
+    """The engine that drives the leases of this database.
+
+    Unless other `chores` are given it looks after the waitlist in each pass, after budgets and supply that goes back
+    once a minute.
+    """
+    if chores is None:
+        chores = (now_and_then(return_supply), promote, now_and_then(watch_budgets))
     return Engine(
         database,
         providers,

@@ -433,6 +433,8 @@ def _meter(session: Session, lease: LeaseFacts, action: Meter, now: dt.datetime,
         seen = _last_seen(lease, slots[number], action.until)
         if slots[number].state is SlotState.SERVING:
             _used(session, lease, reader, slots[number], seen, now)
+        elif slots[number].state is SlotState.STOPPED:
+            seen = _shut_down(session, lease, reader, slots[number], action.until, now)
         store.set_slots(session, lease.id, [number], served_until=max(seen, slots[number].metered_until or seen))
     if action.lost:
         _spoil(session, lease, action.lost, now, policy)
@@ -446,6 +448,18 @@ def _used(session: Session, lease: LeaseFacts, reader: Any, slot: Slot, until: d
     if slot.metered_until is not None and slot.metered_until < until:
         books.meter(session, reader, slot.node_id, slot.metered_until, until, now=now)
         store.set_metered(session, lease.id, slot.number, until)
+
+
+def _shut_down(
+    session: Session, lease: LeaseFacts, reader: Any, slot: Slot, until: dt.datetime, now: dt.datetime
+) -> dt.datetime:
+    """A node that the guest had shut down is found dead at `until`: the time before that was lost by nobody else."""
+    begun = slot.metered_until or until
+    if begun < until:
+        kind, why = _FREE[SlotState.STOPPED]
+        books.meter(session, reader, slot.node_id, begun, until, kind=kind, reason=why, now=now)
+        store.set_metered(session, lease.id, slot.number, until)
+    return max(begun, until)
 
 
 def _last_seen(lease: LeaseFacts, slot: Slot, until: dt.datetime) -> dt.datetime:

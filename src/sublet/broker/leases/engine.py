@@ -103,9 +103,8 @@ class Engine:
         if moved.back:
             self.database.run(lambda session: claims.wake_all(session, now=now))
             self._scanned.clear()
-        for chore in self._chores:
-            self.database.run(lambda session, chore=chore: chore(session, self.clock.now()))  # type: ignore[misc]
         done = _Pass(now, {name: Line(provider) for name, provider in self.providers.items()})
+        self._do_chores(done)
         looked: set[str] = set()
         while batch := self._claim(looked):
             looked |= set(batch)
@@ -128,6 +127,17 @@ class Engine:
         return done.looks[-1][1] if done.looks else None
 
     # --- one pass
+
+    def _do_chores(self, done: _Pass) -> None:
+        """Each chore by itself; one that fails is logged and stops neither the others nor the leases."""
+        for chore in self._chores:
+            try:
+                self.database.run(lambda session, chore=chore: chore(session, self.clock.now()))  # type: ignore[misc]
+            except DatabaseBusy:
+                raise
+            except Exception as error:
+                _log.exception("chore %r", chore)
+                done.errors.append(f"{chore!r}: {type(error).__name__}: {error}")
 
     def _claim(self, looked: set[str]) -> list[str]:
         now = self.clock.now()

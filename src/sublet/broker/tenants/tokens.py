@@ -115,6 +115,18 @@ def authenticate(session: Session, secret: str, *, address: str, now: datetime) 
     )
 
 
+def refuse_ended(session: Session, actor: Actor, *, now: datetime) -> None:
+    """Unauthenticated where the actor's token was revoked or ran out since it was checked.
+
+    A face may believe a token for a moment after `authenticate`; whoever changes something asks this too, in the same
+    transaction, so that nothing is changed under a token that another process has revoked.
+    """
+    if actor.id.startswith("tok_"):
+        row = session.get(TokenRow, actor.id)
+        if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+            raise Unauthenticated("the token is unknown, expired or revoked")
+
+
 def revoke_token(session: Session, token: str, *, actor: Actor, now: datetime) -> Token:
     """End a token for good; ending it twice is no error."""
     row = session.get(TokenRow, token)
