@@ -66,6 +66,7 @@ generated: $(STAMP)
 	$(BIN)/python tools/method_tables.py
 	$(BIN)/python tools/job_spec_tables.py
 	$(BIN)/python tools/source_tables.py
+	$(BIN)/python tools/rights_table.py
 	$(BIN)/python tools/bench_table.py
 	$(BIN)/python tools/readme_demo.py
 	$(BIN)/python tools/world_check.py

@@ -235,6 +235,7 @@ GENERATED = [
     ("method.md", "method_tables"),
     ("how-to-job-spec.md", "job_spec_tables"),
     ("data-sources.md", "source_tables"),
+    ("security.md", "rights_table"),
 ]
 
 
