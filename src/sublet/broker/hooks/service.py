@@ -193,8 +193,9 @@ def settle(session: Session, outcomes: Iterable[Outcome], *, now: datetime) -> N
         if delivery is None or delivery.delivered_at is not None:
             continue
         row = session.get_one(HookRow, delivery.hook_id)
+        gone = row.disabled_at is not None  # removed or switched off while it was called
         if not outcome.tried:
-            delivery.next_at = now + RETRIES[0] if delivery.next_at is not None else None
+            delivery.next_at = None if gone else now + RETRIES[0]
             continue
         delivery.attempts += 1
         delivery.last_status, delivery.last_error = outcome.status, outcome.error[:500]
@@ -202,8 +203,8 @@ def settle(session: Session, outcomes: Iterable[Outcome], *, now: datetime) -> N
             delivery.delivered_at, delivery.next_at, row.failing_since = now, None, None
             continue
         tried = delivery.attempts - 1
-        delivery.next_at = now + RETRIES[tried] if tried < len(RETRIES) else None
-        if delivery.next_at is None:
+        delivery.next_at = now + RETRIES[tried] if tried < len(RETRIES) and not gone else None
+        if delivery.next_at is None and not gone:
             _told(
                 session,
                 row,
