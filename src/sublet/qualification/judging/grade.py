@@ -25,8 +25,9 @@ def verdict_of(findings: Sequence[Finding]) -> Word:
         return "unknown"
     if failed & {"TUNE", "WATCH"}:
         return "warning"
-    decided = any(each.outcome in ("pass", "fail", "not_applicable") for each in findings)
-    if not decided:
+    # measured in full and no reference to hold it against: that is told, and is neither health nor a fault
+    told = any(each.outcome != "incomplete" or not each.check.startswith("observe.") for each in findings)
+    if not told:
         return "unknown"
     if failed or undecided or not any(each.outcome == "pass" for each in findings):
         return "info"

@@ -39,7 +39,8 @@ def judge_dcgm(diagnostic: Diagnostic, context: Context) -> list[Finding]:
     failed, tunable, undecided = [], [], []
     for result in diagnostic.results:
         if result.error_id == _PERSISTENCE_ERROR or (
-            _PERSISTENCE.search(result.test) and result.status in ("fail", "warn")
+            result.status in ("fail", "warn")
+            and (_PERSISTENCE.search(result.test) or result.said.casefold().startswith("persistence mode"))
         ):
             tunable.append(result)
         elif result.status == "pass" and _UNMEASURED.search(result.said):
@@ -66,8 +67,12 @@ def judge_dcgm(diagnostic: Diagnostic, context: Context) -> list[Finding]:
         found.append(finding("dcgm", "incomplete", f"{result.test} {words}"))
     passed = sum(result.status == "pass" for result in diagnostic.results)
     if not failed and not undecided:
+        skipped = sum(result.status == "skip" for result in diagnostic.results)
         if passed:
             found.append(finding("dcgm", "pass", f"{passed} tests passed"))
+            if skipped > passed:
+                said = f"{skipped} tests were skipped, {passed} ran: this diagnostic tested little"
+                found.append(finding("dcgm", "incomplete", said, "INFO"))
         elif not tunable:
             found.append(finding("dcgm", "incomplete", "no test came to a result"))
     warned = [result for result in diagnostic.results if result.status == "warn" and result not in tunable]

@@ -64,7 +64,11 @@ def read_json(document: Mapping[str, Any]) -> Reading:
     ]
     meta = body.get("metadata") if isinstance(body.get("metadata"), Mapping) else body
     ids = body.get("GPU Device IDs") or (meta or {}).get("GPU Device IDs") or ()
-    devices = tuple(str(each) for each in ids) if isinstance(ids, list) else ()
+    groups = _items(body.get("entity_groups") or document.get("entity_groups"))
+    named = [
+        str(each["device_id"]) for group in groups for each in _items(group.get("entities")) if each.get("device_id")
+    ]
+    devices = tuple(str(each) for each in ids) if isinstance(ids, list) and ids else tuple(named)
     diagnostic = Diagnostic(
         tuple(results),
         str((meta or {}).get("version") or body.get("version") or ""),
