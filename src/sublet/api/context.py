@@ -23,6 +23,7 @@ from sublet.api.house import House
 from sublet.broker.replies import service as replies
 from sublet.broker.replies.service import Reply
 from sublet.broker.tenants.rights import permit
+from sublet.broker.tenants.tokens import refuse_ended
 from sublet.broker.tenants.values import Actor
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class Call:
         print_ = replies.fingerprint(self.method, self.path, self.query, body.model_dump(mode="json") if body else None)
 
         def once(session: Session) -> tuple[Reply, bool]:
+            refuse_ended(session, self.actor, now=self.now)
             if self.key is not None:
                 known = replies.find(session, actor=self.actor, key=self.key, print_=print_)
                 if known is not None:
@@ -125,6 +127,7 @@ class Call:
         print_ = replies.fingerprint(self.method, self.path, self.query, body.model_dump(mode="json") if body else None)
 
         def begin(session: Session) -> Reply | None:
+            refuse_ended(session, self.actor, now=self.now)
             known = replies.find(session, actor=self.actor, key=key, print_=print_)
             if known is None:
                 replies.begin(session, actor=self.actor, key=key, print_=print_, now=self.now)
