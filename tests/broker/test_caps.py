@@ -15,9 +15,11 @@ from sublet.broker.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from sublet.broker.leases import caps, service
 from sublet.broker.leases.caps import FOREVER, Holding, blocked, levels
 from sublet.broker.leases.states import State
+from sublet.broker.orders import service as orders
 from sublet.broker.orders.values import OrderState
 from sublet.broker.tenants import caps as tenant_caps
 from sublet.broker.tenants import service as tenants
+from sublet.broker.tenants.tables import CapRow
 from sublet.broker.tenants.values import SYSTEM, Actor, Limit
 from sublet.units import Money
 
@@ -175,7 +177,7 @@ def test_an_order_that_waits_is_not_served_beyond_the_cap_and_says_why(world):
     world.until(others.id, State.SETTLED, step=60)
     world.tick(5)
     with world.database.reading() as session:
-        entries = compose.orders.waitlist(session, actor=SYSTEM)
+        entries = orders.waitlist(session, actor=SYSTEM)
         held = service.running(session)
     assert len(held) == 1
     assert len(entries) == 1
@@ -185,7 +187,7 @@ def test_an_order_that_waits_is_not_served_beyond_the_cap_and_says_why(world):
     world.until(held[0].id, State.SETTLED)
     world.tick(5)
     with world.database.reading() as session:
-        assert not compose.orders.waitlist(session, actor=SYSTEM)
+        assert not orders.waitlist(session, actor=SYSTEM)
 
 
 def test_an_approval_beyond_the_cap_is_refused_and_the_order_still_waits_for_it(world):
@@ -202,7 +204,7 @@ def test_an_approval_beyond_the_cap_is_refused_and_the_order_still_waits_for_it(
     with pytest.raises(Refused):
         approve(pending[1])
     with world.database.reading() as session:
-        assert compose.orders.order(session, pending[1].id, actor=SYSTEM).state is OrderState.PENDING_APPROVAL
+        assert orders.order(session, pending[1].id, actor=SYSTEM).state is OrderState.PENDING_APPROVAL
 
 
 def test_a_cap_below_what_is_booked_is_refused_for_bookings_never_move(world):
@@ -288,7 +290,7 @@ def test_the_doctor_finds_a_tenant_over_its_cap(world):
     lease_id = world.lease(nodes=2)
     cap(world, nodes=2)
     with world.database.transaction() as session:
-        row = session.get(tenant_caps.CapRow, ("organisation", world.organisation))
+        row = session.get(CapRow, ("organisation", world.organisation))
         row.nodes = 1
     (said,) = over(world)
     assert "may hold 1 nodes" in said

@@ -23,6 +23,7 @@ from fractions import Fraction
 from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -102,15 +103,16 @@ class MortalProvider(SimulatedProvider):
 class Broker(RuleBasedStateMachine):
     """See the module. `place` makes an empty database: set by the test."""
 
-    place = staticmethod(lambda: None)
+    place: Any = staticmethod(lambda: None)
 
     def __init__(self):
         super().__init__()
+        self.database: Any
+        self.world: Any = None
         self.database, self.forget = self.place()
         self.folder = Path(tempfile.mkdtemp(prefix="sublet-story-"))
         self.keys, self.looks = count(1), count(1)
         self.fuse: int | None = None
-        self.world: World | None = None
 
     # --- the stage
 
@@ -490,7 +492,7 @@ class Broker(RuleBasedStateMachine):
         project, now = self.tenants[2][1], self.clock.now()
         with self.database.reading() as session:
             budget = tenants.project(session, project, actor=SYSTEM).budget
-        grown = budget + Money(Decimal(50 * more))
+        grown = (budget or Money(Decimal(0))) + Money(Decimal(50 * more))
         self.act(lambda session: tenants.update_project(session, project, budget=grown, actor=OPERATOR, now=now))
 
     @rule(which=some)
@@ -547,7 +549,7 @@ class Broker(RuleBasedStateMachine):
         seconds=st.sampled_from([1.0, 10.0, 70.0, 700.0]),
     )
     def fault(self, kind, times, skip, seconds):
-        more = {"price": Money(Decimal(40))} if kind == "price-changed" else {}
+        more: dict[str, Any] = {"price": Money(Decimal(40))} if kind == "price-changed" else {}
         if kind == "slow":
             seconds = min(seconds, 10.0)
         self.provider.script(Fault(kind, times=times, skip=skip, seconds=seconds, value="A100 80GB", **more))
@@ -719,7 +721,7 @@ class Broker(RuleBasedStateMachine):
 
     def check_ledger(self):
         """Every transaction sums to zero in each currency."""
-        sums = defaultdict(Decimal)
+        sums: dict[Any, Decimal] = defaultdict(Decimal)
         for transaction, currency, amount in self.rows("SELECT transaction_id, currency, amount FROM ledger_entries"):
             sums[transaction, currency] += Decimal(amount)
         assert not any(sums.values()), sums
