@@ -39,16 +39,22 @@ from sublet.units import Money
 
 def commitments(session: Session, project: str, *, but: str | None = None) -> tuple[Commitment, ...]:
     """What the open orders and leases of a project may still cost at most; `but` one order."""
-    waiting = [Commitment(each.id, each.commitment) for each in orders.open_orders(session, project, but=but)]
-    held = [Commitment(each.id, charges.remaining(session, each)) for each in leases.running(session, project=project)]
-    return (*waiting, *held)
+    return tuple(_commitments(session, project, but))
+
+
+def _commitments(session: Session, project: str, but: str | None) -> Iterator[Commitment]:
+    """Looked up when somebody counts them: a project without a budget never does, however many leases it has."""
+    for order in orders.open_orders(session, project, but=but):
+        yield Commitment(order.id, order.commitment)
+    for lease in leases.running(session, project=project):
+        yield Commitment(lease.id, charges.remaining(session, lease))
 
 
 def budget_check(
     session: Session, project: str, commitment: Money, now: datetime, /, *, order: str | None = None
 ) -> None:
     """Refused where the project's budget does not hold `commitment` beside all that is spent and committed."""
-    budgets.check(session, project, commitment, now, committed=commitments(session, project, but=order))
+    budgets.check(session, project, commitment, now, committed=_commitments(session, project, order))
 
 
 def budget_status(session: Session, project: str, *, actor: Actor) -> budgets.Status:
