@@ -151,7 +151,7 @@ async def _tenants(operator: Awaited, tenant: Awaited) -> str:
     assert (await tenant.budget(made.id)).left == Money(Decimal(90_000))
     assert (await tenant.update_project(made.id, remove_budget=True)).budget is None
     assert made.id in {each.id for each in await every(tenant.projects())}
-    return made.id
+    return str(made.id)
 
 
 async def _orders(tenant: Awaited, member: Awaited, project: str) -> str:

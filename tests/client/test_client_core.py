@@ -45,8 +45,8 @@ def waits(monkeypatch):
     async def aside(seconds):
         slept.append(seconds)
 
-    monkeypatch.setattr(core.time, "sleep", slept.append)
-    monkeypatch.setattr(core.asyncio, "sleep", aside)
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr("sublet.client.core.asyncio.sleep", aside)
     return slept
 
 
@@ -212,15 +212,17 @@ def test_a_stream_goes_on_after_a_broken_connection_from_where_it_was(ask, waits
     seen = []
 
     def note(found):
-        if hasattr(found, "__next__"):
-            return (seen.append(each.number) or each for each in found)
+        def each_now():
+            for each in found:
+                seen.append(each.number)
+                yield each
 
         async def each_of():
             async for each in found:
                 seen.append(each.number)
                 yield each
 
-        return each_of()
+        return each_now() if hasattr(found, "__next__") else each_of()
 
     with pytest.raises(ApiError, match="revoked"):
         ask(wire, lambda client: note(client.events(after=0)))

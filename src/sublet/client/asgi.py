@@ -46,6 +46,8 @@ class AppTransport(httpx.BaseTransport):
         with self._lock:
             lifespan, self._lifespan = self._lifespan, None
         if lifespan is None:
+            if not self._thread.is_alive() and not self._loop.is_closed():
+                self._loop.close()  # nothing was ever asked
             return
         lifespan.stop()
         asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result(START_S)
