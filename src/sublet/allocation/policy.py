@@ -33,29 +33,33 @@ class Durations:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a job may wait before it presses: scale_s * (duration / 1 h) ** duration_power * size ** size_power,
-    at most limit_s. A job ranks by (wait + head_start_s) / patience, the greatest first."""
+    """How long a job may wait before it presses: floor_s + scale_s * (duration / 1 h) ** duration_power * size **
+    size_power, the second part at most limit_s. A job ranks by (wait + head_start_s) / patience + (wait / age_s) **
+    age_power, the greatest first: short jobs press soon, and in the end age alone decides, whatever the job is."""
 
     limit_s: float
     scale_s: float
     duration_power: float
     size_power: float = 0.0
+    floor_s: float = 0.0
     head_start_s: float = 0.0
-    smooth: bool = False
+    age_s: float = math.inf
+    age_power: float = 2.0
 
     def __post_init__(self) -> None:
         _within("order.patience.limit", self.limit_s, 1.0, math.inf)
         _within("order.patience.scale", self.scale_s, 1e-3, math.inf)
         _within("order.patience.duration_power", self.duration_power, -5.0, 5.0)
         _within("order.patience.size_power", self.size_power, -5.0, 5.0)
+        _within("order.patience.floor", self.floor_s, 0.0, math.inf)
         _within("order.patience.head_start", self.head_start_s, 0.0, math.inf)
+        _within("order.patience.age", self.age_s, 1.0, math.inf)
+        _within("order.patience.age_power", self.age_power, 0.1, 10.0)
 
     def of(self, duration_s: float, size: int) -> float:
         """Seconds of patience of a job, at least 1."""
         value: float = self.scale_s * (duration_s / 3600.0) ** self.duration_power * float(size) ** self.size_power
-        if self.smooth:
-            value = value * self.limit_s / (value + self.limit_s) if math.isfinite(self.limit_s) else value
-        return max(1.0, min(value, self.limit_s))
+        return max(1.0, self.floor_s + min(value, self.limit_s))
 
 
 @dataclass(frozen=True)

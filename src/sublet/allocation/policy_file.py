@@ -87,7 +87,9 @@ def _policy(read: spec.PolicySpec) -> Policy:
                 duration_power=patience.duration_power,
                 size_power=patience.size_power,
                 head_start_s=_seconds(patience.head_start, "order.patience.head_start"),
-                smooth=patience.smooth,
+                floor_s=_seconds(patience.floor, "order.patience.floor"),
+                age_s=_seconds(patience.age, "order.patience.age"),
+                age_power=patience.age_power,
             )
             if patience
             else None,

@@ -33,14 +33,19 @@ class DurationsSpec(Section, kw_only=True, frozen=True):
 
 
 class PatienceSpec(Section, kw_only=True, frozen=True):
-    """How long a job waits before it presses: scale * hours ** duration_power * size ** size_power, at most limit."""
+    """How long a job waits before it presses: floor + scale * hours ** duration_power * size ** size_power; a job ranks
+    by (wait + head_start) / patience + (wait / age) ** age_power, the greatest first."""
 
-    limit: Annotated[Duration | None, Meta(description="Most patience of any job; left out: none.")] = None
+    limit: Annotated[Duration | None, Meta(description="Most patience besides the floor; left out: none.")] = None
     scale: Annotated[Duration, Meta(description="Patience of a job of one hour and one unit.")]
     duration_power: Annotated[float, Meta(ge=-5, le=5, description="How patience grows with the duration.")]
     size_power: Annotated[float, Meta(ge=-5, le=5, description="How patience grows with the size of the gang.")] = 0.0
+    floor: Annotated[Duration, Meta(description="Patience that even the smallest job has.")] = "0s"
     head_start: Annotated[Duration, Meta(description="Wait that every job is credited with when it comes.")] = "0s"
-    smooth: Annotated[bool, Meta(description="Approach the limit gradually instead of cutting at it.")] = False
+    age: Annotated[Duration | None, Meta(description="Wait from which age weighs like patience; left out: never.")] = (
+        None
+    )
+    age_power: Annotated[float, Meta(gt=0, le=10, description="How fast age outgrows everything else.")] = 2.0
 
 
 class OrderSpec(Section, kw_only=True, frozen=True):

@@ -57,6 +57,11 @@ class QueueOrder:
         self._by = policy.order.by
         self._changing = self._by in ("wfp3", "patience", "fair-share")
         self._slope: dict[int, float] = {}
+        patience = policy.order.patience
+        self._head_start = patience.head_start_s if patience else 0.0
+        self._age = patience.age_s if patience else 1.0
+        self._age_power = patience.age_power if patience else 1.0
+        self._age_counts = patience is not None and isfinite(patience.age_s)
         self._ages = isfinite(policy.order.oldest_first_after_s)
         self._young: deque[int] = deque()
         self.dynamic = self._changing or self._ages or self._tiered or fair is not None
@@ -76,10 +81,10 @@ class QueueOrder:
             patience = self._order.patience
             assert patience is not None
             self._slope[job] = -1.0 / (patience.of(estimate_s, size) * self._tiers[self._tier[job]].patience)
-            key = (now - self._submit[job] + patience.head_start_s) * self._slope[job]
+            key = self._pressing(job, now)
         elif self._by == "wfp3":
             self._slope[job] = -(float(size) ** (1 / 3)) / max(estimate_s, 1.0)
-            key = (now - self._submit[job]) * self._slope[job]
+            key = self._pressing(job, now)
         elif self._by == "fair-share":
             assert self._usage is not None
             key = self._usage.of(self._group[job], now)
@@ -90,6 +95,16 @@ class QueueOrder:
         entry = (self._band(job) if self._tiered or self._fair else 0, key, job)
         self.held[job] = entry
         return entry
+
+    def current(self, entry: Entry, now: float) -> Entry:
+        """An entry with the key that it has at `now`, in the band where it was."""
+        band, key, job = entry
+        return (band, self._pressing(job, now), job) if band != _PROMOTED and job in self._slope else (band, key, job)
+
+    def _pressing(self, job: int, now: float) -> float:
+        wait = now - self._submit[job]
+        key = (wait + self._head_start) * self._slope[job]
+        return key - (wait / self._age) ** self._age_power if self._age_counts else key
 
     def leave(self, job: int) -> None:
         """The job starts or is withdrawn."""
@@ -156,8 +171,7 @@ class QueueOrder:
         limit = now - self._order.oldest_first_after_s
         by = self._by
         usage = self._usage.all(now) if self._usage is not None and by == "fair-share" else None
-        patience = self._order.patience
-        then = now + (patience.head_start_s if patience else 0.0)
+        pressing = self._pressing
         fresh: list[Entry] = []
         for _, key, job in queue:
             if self._ages and submit[job] <= limit:
@@ -166,7 +180,7 @@ class QueueOrder:
             if usage is not None:
                 key = usage[self._group[job]]
             elif job in slope:
-                key = (then - submit[job]) * slope[job]
+                key = pressing(job, now)
             fresh.append((self._band(job) if banded else 0, key, job))
         fresh.sort()
         for entry in fresh:

@@ -54,7 +54,6 @@ def document(result: Replay, cpu_s: float) -> dict[str, Any]:
     figures: dict[str, Any] = {
         name: value for name, value in asdict(result.measures).items() if name not in _OUTSIDE_JSON
     }
-    eta = result.eta
     return {
         "schema": "sublet.allocate.replay/1",
         "policy": {"name": result.policy.name, "version": result.policy.version},

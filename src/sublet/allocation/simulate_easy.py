@@ -290,7 +290,8 @@ class Play:
     def _pass_fresh(self, fresh: list[Entry], now: float) -> None:
         """Jobs arrived and nothing ended: whoever was refused before is refused still, so only they are tried."""
         method = self.policy.backfill.method
-        if self.head is None or method == "greedy" or min(fresh) < self.head:
+        head = self.head
+        if head is None or method == "greedy" or min(fresh) < self.order.current(head, now):
             self._pass_full(now)
             return
         if method == "none" or not self.free:
