@@ -32,8 +32,8 @@ Money is a decimal in a string with its currency; times are RFC 3339.
 """
 
 
-def create_app(house: House) -> FastAPI:
-    """The API over one house; its lifespan starts and stops the ticker."""
+def create_app(house: House, **options: Any) -> FastAPI:
+    """The API over one house; its lifespan starts and stops the ticker. `options` are FastAPI's own (telemetry)."""
     app = FastAPI(
         title="Sublet",
         version=__version__,
@@ -45,6 +45,7 @@ def create_app(house: House) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        **options,
     )
     app.state.house = house
     v1 = APIRouter(prefix="/v1")

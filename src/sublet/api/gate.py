@@ -82,7 +82,12 @@ class Gate:
         except Exception as error:
             await problems.of(error)(scope, receive, visit.send)
             return
-        await self.app(scope, _limited(receive, limit), visit.send)
+        try:
+            await self.app(scope, _limited(receive, limit), visit.send)
+        except Exception as error:  # not foreseen: answered here, where the request still has its id
+            if visit.started:
+                raise
+            await problems.of(error)(scope, receive, visit.send)
 
     def forget(self, secret_digest: str | None = None) -> None:
         """Believe a token no longer (all of them where none is named): after a token was revoked."""
@@ -149,6 +154,7 @@ class _Visit:
     def __init__(self, scope: Scope, send: Send, identifier: str) -> None:
         self.scope = scope
         self.status = 500
+        self.started = False
         self.sent = 0
         self.actor: Actor | None = None
         self._send = send
@@ -156,7 +162,7 @@ class _Visit:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status, self.started = message["status"], True
             headers = [*message.get("headers", ()), (b"x-request-id", self._identifier)]
             headers += [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
             message = {**message, "headers": headers}

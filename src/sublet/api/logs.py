@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from sublet.api import traces
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -29,6 +31,8 @@ class JsonLines(logging.Formatter):
         }
         if identifier := request_id.get():
             line["request_id"] = identifier
+        if trace := traces.current():
+            line["trace_id"] = trace
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

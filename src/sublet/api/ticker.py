@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from sublet.api import traces
 from sublet.api.house import House
 from sublet.broker.hooks import delivery
 from sublet.broker.proving import recovery
@@ -62,7 +63,8 @@ class Ticker:
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
-                work()
+                with traces.span(f"sublet.{name}"):
+                    work()
             except DatabaseBusy as error:
                 _log.warning("%s: the database is away: %s", name, error)
             except Exception:
