@@ -131,7 +131,7 @@ def all_reduce(curve: dict[int, float], *, ranks: int = 16, product: str = H100)
     """nccl-tests' all_reduce_perf; `curve`: MiB -> bus bandwidth in GB/s."""
     factor = 2 * (ranks - 1) / ranks
     devices = "".join(
-        f"#  Rank {rank:2d} Group  0 Pid  {1000 + rank} on node{rank // 8} device  {rank % 8} [0x{rank:02x}] {product}\n"
+        f"#  Rank {rank:2d} Group  0 Pid {1000 + rank} on node{rank // 8} device {rank % 8} [0x{rank:02x}] {product}\n"
         for rank in range(ranks)
         if product
     )

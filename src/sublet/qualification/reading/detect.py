@@ -51,6 +51,7 @@ _GPCNET = re.compile(r"^Network(?:Load)? Tests v|must be run on at least \d+ nod
 
 # recognises, reads; in the order in which they are asked
 _TEXTS: tuple[tuple[Callable[[str], object], Callable[[str], Reading]], ...] = (
+    (kernel_log.opens_like_one, kernel_log.read),
     (lambda text: "<nvidia_smi_log" in text, smi_xml.read),
     (lambda text: re.search(r"<system version=", text), nccl_topo.read),
     (_SMI_TEXT.search, smi_text.read),
@@ -120,7 +121,7 @@ def _json(text: str) -> Reading | None:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        rows, broken = _lines(text)
+        rows, broken = _lines(text) if text.lstrip()[:1] == "{" else ([], True)
         if rows:
             return _rows(rows, broken)
         kind = _broken_kind(text)

@@ -31,6 +31,8 @@ _IB_LINK = re.compile(r"(mlx\w+)[ :].*?(?:Port: ?(\d+) )?(?:Link DOWN|link down|
 _AER = re.compile(r"(?:AER|pcieport).*(?:Uncorrected|Uncorrectable|severity=Uncorrect\w+)", re.IGNORECASE)
 _MCE = re.compile(r"mce: \[Hardware Error\]|EDAC .*\bUE\b|Machine check events logged", re.IGNORECASE)
 _FM_DEAD = re.compile(r"nvidia-fabricmanager.*(?:Failed|failed|main process exited|code=(?:exited|killed|dumped))")
+_HINT = re.compile(r"available PCIe|carrier|[Ll]ink |mlx|fabricmanager|AER|pcieport|mce:|EDAC|Machine check")
+_OPENS = re.compile(r"\s*(?:\[ *\d+\.\d{3,6}\] |\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] |kern +:)")
 _BOOT = re.compile(r"Linux version \d|\[\s*0\.0{3,}\]")
 _SYSLOG_LINE = re.compile(r"^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [\w./@-]+(?:\[\d+\])?: ")
 _LOOKS = re.compile(
@@ -64,6 +66,11 @@ class Log:
     lines: int
     from_boot: bool
     gpus: tuple[str, ...]  # PCI addresses of GPUs that are named
+
+
+def opens_like_one(text: str) -> bool:
+    """Whether the first line is one of a kernel log, which saves asking for every other tool."""
+    return bool(_OPENS.match(text))
 
 
 def looks_like_one(text: str) -> bool:
@@ -139,6 +146,8 @@ def _driver(line: str, at: int) -> Event | None:
 
 
 def _other(line: str, at: int) -> Event | None:
+    if not _HINT.search(line):
+        return None
     if "available PCIe bandwidth" in line:
         found = _LIMITED.search(line)
         if found:
