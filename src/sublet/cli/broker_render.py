@@ -92,9 +92,12 @@ def text(value: object) -> str:
 
 
 def money(amount: Money) -> str:
-    """An amount to four places at most, so that small ones are seen."""
-    digits = 2 if abs(amount.amount) >= 1 or not amount.amount else 4
-    return f"{amount.amount:,.{digits}f} {amount.currency}"
+    """An amount in cents; below ten to four places where it has them, so that rates and small sums are seen."""
+    whole = f"{amount.amount:,.2f}"
+    if abs(amount.amount) < 10:
+        whole = f"{amount.amount:,.4f}"
+        whole = whole[:-2] + whole[-2:].rstrip("0")
+    return f"{whole} {amount.currency}"
 
 
 def moment(at: datetime) -> str:
