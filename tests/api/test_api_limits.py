@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from api_kit import key, make_world, populated
 
 from sublet.api.settings import Settings
 
-CALM = {"tick_s": 0, "access_log": False, "actor_s": 60}
+CALM: dict[str, Any] = {"tick_s": 0, "access_log": False, "actor_s": 60}
 
 
 @pytest.fixture
@@ -75,7 +76,8 @@ def test_a_stream_that_broke_off_goes_on_where_it_was_without_a_gap(world):
         for line in world.get("/v1/events", params={"follow": "false", "after": 0}).text.splitlines()
         if line.startswith("data: ")
     ]
-    first, second = [], []
+    first: list[Any] = []
+    second: list[Any] = []
     with world.http.stream("GET", "/v1/events", params={"after": 0}, headers=who) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         read_events(world, answer, 3, first)

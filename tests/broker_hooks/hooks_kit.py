@@ -19,7 +19,7 @@ class Receiver:
 
     def __init__(self, *answers):
         self.answers = list(answers) or [200]
-        self.heard = []  # (headers, body) as they came
+        self.heard: list[tuple[dict[str, str], bytes]] = []  # (headers, body) as they came
         self.pause_s = 0.0
         lock = threading.Lock()
         outer = self
