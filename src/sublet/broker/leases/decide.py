@@ -55,7 +55,7 @@ def decide(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, policy
 
 def _scheduled(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, policy: Policy) -> Action:
     if lease.end_requested_at is not None:
-        return Move(State.CANCELLED, "called off before the start", by="tenant")
+        return Move(State.CANCELLED, "called off before the start")
     if now >= lease.ends_at:
         return Move(State.EXPIRED, "the end passed before anything was asked for", by="time")
     if now >= lease.starts_at:
@@ -69,7 +69,7 @@ def _scheduled(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, po
 def _provisioning(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, policy: Policy) -> Action:
     if ending := _give_up(lease, now, policy):
         return ending
-    if action := _wanted(lease):
+    if action := _wanted(lease, now, policy):
         return action
     if seen is None:
         return Look()
@@ -121,15 +121,23 @@ def _give_up(lease: LeaseFacts, now: dt.datetime, policy: Policy) -> Action | No
     return None
 
 
-def _wanted(lease: LeaseFacts) -> Action | None:
-    """Slots that have a booked node and were never asked for."""
+def _wanted(lease: LeaseFacts, now: dt.datetime, policy: Policy) -> Action | None:
+    """Slots that have a booked node and were never asked for.
+
+    A node that the lease before has not given back (its provider does not answer, or does not do as told) is waited
+    for, then another is looked for: it must not be made a second time in another's name.
+    """
     fresh = _numbers(lease, lambda slot: slot.state is SlotState.WANTED)
+    if taken := _numbers(lease, lambda slot: slot.state is SlotState.WANTED and slot.taken):
+        if now - (lease.changed_at or now) < policy.replace_every:
+            return _poll(lease, now, policy, "a node is not back yet from the lease before")
+        return Spoil(dict.fromkeys(taken, "it is not back yet from the lease before"))
     return Ask(fresh, "booked, and now asked for") if fresh else None
 
 
 def _gather(lease: LeaseFacts, seen: Observation, now: dt.datetime, policy: Policy) -> Action | None:
     """Bring slots and provider together: what is ours, what is missing, what is bad. None: nothing to do here."""
-    if action := _wanted(lease) or _adopt(lease, seen) or _clean(lease, seen, now, policy):
+    if action := _wanted(lease, now, policy) or _adopt(lease, seen) or _clean(lease, seen, now, policy):
         return action
     bad = {slot.number: _why(slot, seen) for slot in lease.slots if _spoilt(slot, seen)}
     if bad:
@@ -330,7 +338,8 @@ def _unknown(lease: LeaseFacts, seen: Observation | None, now: dt.datetime, poli
     if not served and (action := _ask_again(lease, seen, now, policy)):
         return action
     if served and (now >= lease.ends_at or lease.end_requested_at is not None):
-        return Move(State.ENDING, "the end came while nobody could look", by="time")
+        by = "time" if lease.end_requested_at is None else ""  # who asked for it stands in the lease
+        return Move(State.ENDING, "the end came while nobody could look", by=by)
     since = lease.changed_at or now
     if lease.alerted_at is None and now - since >= policy.alert_after:
         return Alert(f"nobody could see this lease since {since:%Y-%m-%d %H:%M:%S} UTC: {seen.reason or 'no answer'}")

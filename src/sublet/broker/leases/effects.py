@@ -234,7 +234,7 @@ def _by_key(lease: LeaseFacts, numbers: Iterable[int]) -> dict[str, list[int]]:
 
 def _ask(desk: Desk, provider: Provider, lease: LeaseFacts, key: str, numbers: list[int], reason: str) -> None:
     request, version = desk.database.run(lambda session: _intend(session, lease, key, numbers, reason, desk.now()))
-    asked = {slot.node_id: slot.number for slot in lease.slots if slot.key == key}
+    asked = {slot.node_id: slot.number for slot in lease.slots if slot.key == key and slot.node_id in request.nodes}
     try:
         created = provider.create(request)
     except ProviderUnavailable as error:
@@ -248,7 +248,8 @@ def _ask(desk: Desk, provider: Provider, lease: LeaseFacts, key: str, numbers: l
     refs = {asked[node.node]: node.ref for node in created.nodes if node.node in asked}
     if not any(node.node for node in created.nodes):  # it cannot say which is which: they are alike
         refs = dict(zip(sorted(asked.values()), created.refs, strict=False))
-    desk.database.run(lambda session: _created(session, lease, key, version, refs, desk.now()))
+    complete = len(refs) == len(request.nodes)
+    desk.database.run(lambda session: _created(session, lease, key, version, refs, complete, desk.now()))
 
 
 def _intend(
@@ -259,7 +260,7 @@ def _intend(
     reader = store.lease_of(session, lease.id)
     intent = session.execute(select(*IntentRow.__table__.c).where(IntentRow.key == key)).first()
     if intent is None:
-        nodes = [slot.node_id for slot in lease.slots if slot.key == key]
+        nodes = [slot.node_id for slot in lease.slots if slot.key == key and slot.number in numbers]
         session.execute(
             insert(IntentRow).values(
                 key=key,
@@ -320,10 +321,15 @@ def _declined(
 
 
 def _created(
-    session: Session, lease: LeaseFacts, key: str, version: int, refs: Mapping[int, str], now: dt.datetime
+    session: Session,
+    lease: LeaseFacts,
+    key: str,
+    version: int,
+    refs: Mapping[int, str],
+    complete: bool,
+    now: dt.datetime,
 ) -> None:
     """The provider's word: these are made. What is missing is looked for by tag before anything else is asked for."""
-    complete = len(refs) == sum(slot.key == key for slot in lease.slots)
     _answer(session, key, answered_at=now, done_at=now if complete else None, answer=f"made {', '.join(refs.values())}")
     facts = store.facts_of(session, [lease.id])[lease.id]
     if facts.version != version:

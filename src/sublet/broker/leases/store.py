@@ -16,7 +16,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from sublet.broker.errors import NotFound
-from sublet.broker.leases.states import State
+from sublet.broker.leases.states import FINAL, State
 from sublet.broker.leases.tables import IntentRow, LeaseRow, SlotRow
 from sublet.broker.leases.values import Lease, LeaseFacts, Lost, Member, Slot, SlotState
 from sublet.errors import SubletError
@@ -53,8 +53,11 @@ def facts_of(session: Session, lease_ids: Collection[str]) -> dict[str, LeaseFac
             creates[intent.key] = intent
         else:
             lost[intent.lease_id].append(Lost(intent.ref, intent.asked_at))
-    for row in session.execute(select(*_SLOT).where(_S.lease_id.in_(wanted), _S.current).order_by(_S.number)):
-        slots[row.lease_id].append(_slot(row, creates.get(row.key)))
+    rows = session.execute(select(*_SLOT).where(_S.lease_id.in_(wanted), _S.current).order_by(_S.number)).all()
+    taken = _taken(session, [row for row in rows if row.state == SlotState.WANTED.value])
+    for row in rows:
+        others = taken.get(row.node_id, set()) - {row.lease_id}
+        slots[row.lease_id].append(_slot(row, creates.get(row.key), bool(others)))
     return {
         row.id: _facts(row, tuple(slots[row.id]), tuple(sorted(lost[row.id], key=lambda node: node.ref)))
         for row in session.execute(select(*_FACTS).where(_L.id.in_(wanted)))
@@ -209,7 +212,26 @@ _FACTS = (
 )
 
 
-def _slot(row: Any, intent: Any) -> Slot:
+_AT_PROVIDER = [
+    s.value for s in (SlotState.ASKED, SlotState.FOUND, SlotState.PASSED, SlotState.SERVING, SlotState.STOPPED)
+]
+_OVER = [state.value for state in (*FINAL, State.TERMINATED)]
+
+
+def _taken(session: Session, wanted: Sequence[Any]) -> dict[str, set[str]]:
+    """Node -> the leases that have it at the provider, of those nodes that some lease wants and has not asked for."""
+    found: dict[str, set[str]] = defaultdict(set)
+    if wanted:
+        query = select(_S.node_id, _S.lease_id).join(LeaseRow, _L.id == _S.lease_id)
+        names = {row.node_id for row in wanted}
+        for row in session.execute(
+            query.where(_S.node_id.in_(names), _S.current, _S.state.in_(_AT_PROVIDER), _L.state.not_in(_OVER))
+        ):
+            found[row.node_id].add(row.lease_id)
+    return found
+
+
+def _slot(row: Any, intent: Any, taken: bool) -> Slot:
     asked: datetime | None = None if intent is None else intent.asked_at
     return Slot(
         number=row.number,
@@ -225,6 +247,7 @@ def _slot(row: Any, intent: Any) -> Slot:
         search_at=row.search_at,
         checks=row.checks,
         reason=row.reason,
+        taken=taken,
     )
 
 
