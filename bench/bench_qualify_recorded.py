@@ -23,5 +23,5 @@ if __name__ == "__main__":
     assert judgement.verdict in ("pass", "info"), judgement
     one, _ = cpu_s(lambda: judged(node))
     report("qualify_recorded_node", one, "CPU-s", at_most=0.1, bytes=sum(map(len, node.values())))
-    many, _ = cpu_s(lambda: [judged(node) for _ in range(1000)], repeats=1)
+    many, _nodes = cpu_s(lambda: [judged(node) for _ in range(1000)], repeats=1)
     report("qualify_recorded_thousand_nodes", many, "CPU-s", at_most=20.0, nodes=1000)

@@ -56,7 +56,7 @@ def judge(run: Collective, context: Context) -> list[Finding]:
         found.append(finding("gpu.identity", "pass" if good else "fail", f"{there.name}; {context.sold.name} was sold"))
     name = run.collective or "collective"
     best = max(run.points, key=lambda point: point.size)
-    told = f"{best.bus:g} GB/s at {_size(best.size)}"
+    told = f"{name.replace('_', '-')} {best.bus:g} GB/s at {_size(best.size)}"
     rows = references.curves(run.collective, chip.name if chip else None, nodes) if run.collective else []
     rows = [row for row in rows if not row.gpus or row.gpus == run.ranks]
     if not run.collective or not rows:
@@ -108,9 +108,9 @@ def _compare(
     elif nodes > 1 and sold is not None:
         rows = [row for row in rows if row.fabric_gbps is not None and abs(row.fabric_gbps / sold - 1) < 0.1]
     elif nodes > 1:
-        top = max(point.bus for point in run.points)
+        top, fabrics = max(point.bus for point in run.points), {row.fabric_gbps for row in rows}
         rows = [row for row in rows if (references.limit_of(row, None) or math.inf) * references.HIGHEST >= top]
-        stated = len({row.fabric_gbps for row in rows}) == 1  # no slower fabric could have carried this
+        stated = len({row.fabric_gbps for row in rows}) == 1 < len(fabrics)  # no slower fabric could have carried this
     settled = named and stated
     fits = [(row, _efficiencies(run.points, row)) for row in rows]
     fits = [(row, found) for row, found in fits if found]
