@@ -199,7 +199,7 @@ async def _lease(tenant: Awaited, lease: str) -> None:
     assert longer.ends_at == active.ends_at + timedelta(hours=1)
     assert (await tenant.shorten(lease, active.ends_at)).ends_at == active.ends_at
     assert (await tenant.renew(lease, active.quote_id)).ends_at > active.ends_at
-    run = await tenant.run(lease, ["true"], env={"X": "1"})
+    run = await tenant.run(lease, ["true"], env={"X": "1"}, job=True)
     assert [each.id for each in await every(tenant.runs(lease))] == [run.id]
     assert (await tenant.get_run(lease, run.id)).status == 0
     assert (await tenant.log(lease, run.id)).ended

@@ -188,7 +188,7 @@ def _run(tenant: Client, lease: str, script: Path, steps: int) -> Run:
     from sublet.cli.broker_run import follow
 
     _step("run", f"{EXAMPLE} inside the lease: a transformer, trained in NumPy")
-    run = tenant.run(lease, [sys.executable, str(script), "--steps", str(steps)])
+    run = tenant.run(lease, [sys.executable, str(script), "--steps", str(steps)], job=True)
     follow(tenant, run, every_s=1.0)
     ended = tenant.get_run(lease, run.id)
     if ended.status != 0:

@@ -26,6 +26,9 @@ STREAMS = ("stdout", "stderr")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
 @click.option("--cwd", metavar="FOLDER", help="Below the lease's own directory.")
 @click.option("--limit", metavar="TIME", help="Stop it after so long: 10min.")
+@click.option(
+    "--job", is_flag=True, help="This is the job that was quoted: the receipt sets its time against the quote."
+)
 @click.option("--detach", is_flag=True, help="Do not wait for it; `sublet logs` shows what it writes.")
 @JSON
 def run(
@@ -35,6 +38,7 @@ def run(
     variables: tuple[str, ...],
     cwd: str | None,
     limit: str | None,
+    job: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -54,7 +58,7 @@ def run(
         env[name] = value
     with broker() as client:
         seconds = parse_duration(limit, "--limit") if limit else None
-        started = client.run(lease, command, node=node, env=env, cwd=cwd, seconds=seconds)
+        started = client.run(lease, command, node=node, env=env, cwd=cwd, seconds=seconds, job=job)
         if detach:
             render.as_json(started) if as_json else click.echo(started.id)
             return

@@ -470,10 +470,11 @@ class Client(SyncCore):
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         seconds: float | None = None,
+        job: bool = False,
         key: str | None = None,
     ) -> v.Run:
-        """Start a command on a node of the lease."""
-        body = {"argv": list(argv), "node": node, "env": dict(env or {}), "cwd": cwd, "seconds": seconds}
+        """Start a command on a node of the lease; `job` says that it is the one that was quoted."""
+        body = {"argv": list(argv), "node": node, "env": dict(env or {}), "cwd": cwd, "seconds": seconds, "job": job}
         return self._do(Call("POST", f"/v1/leases/{lease}/runs", v.Run, body=body, key=key))
 
     def runs(self, lease: str) -> Iterator[v.Run]:

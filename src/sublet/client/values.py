@@ -444,6 +444,7 @@ class Run:
     status: int | None
     reason: str
     seconds: float | None
+    job: bool
 
 
 @dataclass(frozen=True)

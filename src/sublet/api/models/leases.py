@@ -151,6 +151,7 @@ class NewRun(Wish):
     seconds: Annotated[float, Field(gt=0, le=31_622_400)] | None = Field(
         default=None, description="Stopped after so long."
     )
+    job: bool = Field(default=False, description="It is the job that was quoted: the receipt sets its time against it.")
 
 
 class Run(Document):
@@ -166,6 +167,7 @@ class Run(Document):
     status: int | None = Field(description="Exit status; below zero: killed by that signal; null while it runs.")
     reason: str
     seconds: float | None
+    job: bool = Field(description="It is the job that was quoted.")
 
 
 class RunPage(Page[Run]):

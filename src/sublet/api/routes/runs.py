@@ -43,7 +43,7 @@ def start(wish: wire.NewRun, call: Writing, lease: str = LEASE) -> Response:
     def act() -> BaseModel:
         made = house.database.run(
             lambda session: service.begin(
-                session, lease, argv=wish.argv, node=wish.node, actor=call.actor, now=call.now
+                session, lease, argv=wish.argv, node=wish.node, job=wish.job, actor=call.actor, now=call.now
             )
         )
         try:

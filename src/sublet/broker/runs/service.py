@@ -31,9 +31,18 @@ MOST_WORDS, LONGEST_WORD = 1000, 32_768
 
 
 def begin(
-    session: Session, lease_id: str, *, argv: Sequence[str], node: str | None = None, actor: Actor, now: datetime
+    session: Session,
+    lease_id: str,
+    *,
+    argv: Sequence[str],
+    node: str | None = None,
+    job: bool = False,
+    actor: Actor,
+    now: datetime,
 ) -> Run:
     """Write down a command that is about to be started on a node of the lease (its first, where none is named).
+
+    `job` says that this is the job that was quoted: only its time is set against the quote's.
 
     Conflict where the lease is not in the tenant's hands; NotFound for a node that is not of the lease; Invalid for no
     command at all.
@@ -55,6 +64,7 @@ def begin(
         ref=member.ref,
         process="",
         argv=list(argv),
+        job=job,
         started_by=actor.id,
         started_at=now,
         ended_at=None,
@@ -140,12 +150,13 @@ def open_runs(session: Session, lease_id: str | None = None) -> tuple[Run, ...]:
 
 
 def measured(session: Session, lease: Lease) -> Measured | None:
-    """What the lease's job did: the longest command that succeeded, by its own start and end; None where none did.
+    """What the lease's job did: of the commands that were said to be the job and succeeded the longest, by its own start
+    and end; None where there is none.
 
     The quote says how many tokens the job trains; the rate follows from it.
     """
     tokens = quotes.quote(session, lease.quote_id, actor=SYSTEM).estimate.get("tokens")
-    query = select(RunRow).where(RunRow.lease_id == lease.id, RunRow.status == 0, RunRow.ended_at.is_not(None))
+    query = select(RunRow).where(RunRow.lease_id == lease.id, RunRow.job, RunRow.status == 0)
     timed = [(run.seconds, run.reason) for run in map(_run, session.scalars(query)) if run.seconds]
     if not timed:
         return None
@@ -154,7 +165,7 @@ def measured(session: Session, lease: Lease) -> Measured | None:
         run_s=longest,
         tokens=float(tokens) if tokens else None,
         tokens_per_s=float(tokens) / longest if tokens else None,
-        source="start and end of the longest command that succeeded",
+        source="start and end of the command that was said to be the job",
         note=note,
     )
 
@@ -227,4 +238,5 @@ def _run(row: RunRow) -> Run:
         row.ended_at,
         row.status,
         row.reason,
+        row.job,
     )

@@ -24,6 +24,7 @@ class RunRow(Base):
     ref: Mapped[str] = mapped_column(Text)
     process: Mapped[str] = mapped_column(Text)  # the provider's name of it; "" where it never started
     argv: Mapped[list[str]]
+    job: Mapped[bool]  # what was quoted: the receipt sets its time against the quote
     started_by: Mapped[str] = mapped_column(String(40))
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

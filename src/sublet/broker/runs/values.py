@@ -24,6 +24,7 @@ class Run:
     ended_at: datetime | None
     status: int | None  # exit status; below zero: killed by that signal; None while it runs
     reason: str  # why it never started, was stopped, or took its time
+    job: bool = False  # what was quoted: the receipt sets its time against the quote
 
     @property
     def seconds(self) -> float | None:

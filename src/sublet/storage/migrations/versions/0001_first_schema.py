@@ -468,6 +468,7 @@ def upgrade() -> None:
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("process", sa.Text(), nullable=False),
         sa.Column("argv", Document, nullable=False),
+        sa.Column("job", sa.Boolean(), nullable=False),
         sa.Column("started_by", sa.String(length=40), nullable=False),
         sa.Column("started_at", UTCDateTime(), nullable=False),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
