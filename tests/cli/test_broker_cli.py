@@ -420,7 +420,7 @@ def test_what_makes_no_sense_gets_one_sentence(lived, line, sentence):
 def test_a_failed_command_passes_its_exit_code_on(lived):
     from sublet.client.values import Run
 
-    ended = Run("run_1", "lea_1", "nod_1", ["x"], "tok_1", None, None, 7, "", 1.0)  # type: ignore[arg-type]
+    ended = Run("run_1", "lea_1", "nod_1", ["x"], "tok_1", None, None, 7, "", 1.0, False)  # type: ignore[arg-type]
     with ExitStack() as stack:
         client = stack.enter_context(mock.patch("sublet.client.Client", autospec=True)).return_value
         client.__enter__.return_value = client

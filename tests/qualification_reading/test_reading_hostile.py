@@ -85,3 +85,15 @@ def test_no_prefix_of_any_fixture_passes(shared):
         for end in picked:
             if end < len(raw.rstrip()):
                 assert judge([read(raw[:end])]).verdict != "pass", (path.name, end)
+
+
+def test_a_header_of_many_columns_takes_no_long_time():
+    began = time.process_time()
+    read("bytes\t" + "busbw" * 300 + "!\n1\t2\n")
+    assert time.process_time() - began < 1.0
+
+
+def test_a_port_without_a_rate_is_no_crash():
+    text = "CA 'mlx5_0'\n\tPort 1:\n\t\tState: Active\n\t\tRate: x\n\t\tLink layer: InfiniBand\n"
+    assert judge([read(text + text.replace("x\n", "400\n", 1).replace("_0", "_1"))]).verdict == "critical"
+    assert read("CA ''\n\tPort 1:\n\t\tState: Active\nCA 'a'\n").kind == "ibstat"

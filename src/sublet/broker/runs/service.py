@@ -150,8 +150,9 @@ def open_runs(session: Session, lease_id: str | None = None) -> tuple[Run, ...]:
 
 
 def measured(session: Session, lease: Lease) -> Measured | None:
-    """What the lease's job did: of the commands that were said to be the job and succeeded the longest, by its own start
-    and end; None where there is none.
+    """What the lease's job did, by its own start and end; None where no command that was said to be it succeeded.
+
+    Of several the longest: a run that was started again trained anew.
 
     The quote says how many tokens the job trains; the rate follows from it.
     """

@@ -39,7 +39,7 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
         if down:
             words.append(f"{', '.join(port.device for port in down[:8])} down ({_physical(down)})")
         if slow:
-            words.append(f"{', '.join(f'{port.device} at {port.rate:g}' for port in slow[:8])} Gb/s")
+            words.append(f"{', '.join(f'{port.device} at {port.rate or 0:g}' for port in slow[:8])} Gb/s")
         said = f"{'; '.join(words)}: {good} of {max(len(compute), sold or 0)} ports at {rate:g} Gb/s"
         found.append(finding("ib.ports", "fail", said, where=where))
     elif sold is not None and good < sold:

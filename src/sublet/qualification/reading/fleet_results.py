@@ -82,4 +82,4 @@ def read_curves(text: str) -> Reading:
     )
 
 
-CURVES_HEADER = re.compile(r"^(?:bytes|size\w*)[\t,](?:\w*(?:busbw|bw|gbps|GBps)\w*[\t,]?)+\s*$", re.IGNORECASE)
+CURVES_HEADER = re.compile(r"^(?:bytes|size\w{0,20})(?:[\t,]\w{0,40}(?:bw|gbps)\w{0,40})+\s*$", re.IGNORECASE)

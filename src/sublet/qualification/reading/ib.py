@@ -80,7 +80,7 @@ def read_ibstat(text: str) -> Reading:
         if ca:
             close()
             if device and values is None:
-                unfinished = device["name"]
+                unfinished = device.get("name", "?")
             device, values = {"name": ca[1]}, None
         elif port:
             close()
@@ -93,7 +93,7 @@ def read_ibstat(text: str) -> Reading:
                 (device if values is None else values)[pair[1]] = pair[2]
     close()
     if device and values is None:
-        unfinished = device["name"]
+        unfinished = device.get("name", "?")
     return _reading(IBSTAT, text, ports, complaints, unfinished)
 
 
