@@ -194,3 +194,16 @@ def test_what_was_sold_is_read_in_a_persons_words(said, chip, count, fabric):
 def test_what_is_not_understood_of_a_sale_is_refused(said):
     with pytest.raises(InputError, match="--as"):
         expected(said)
+
+
+def test_a_symptom_comes_after_its_cause_and_says_so():
+    dead = '{"component": "accelerator-nvidia-fabric-manager", "states": [{"health": "Unhealthy"}]}'
+    judgement = judge([read(smi_xml(8, fabric="In Progress")), read(dead)])
+    failed = [each for each in judgement.findings if each.outcome == "fail"]
+    assert [each.check for each in failed] == ["fabric.manager", "fabric.state"]
+    assert failed[1].cause == "fabric.manager"
+    assert judgement.verdict == "critical"
+
+
+def test_what_explains_and_what_is_explained_are_checks():
+    assert {name for check in checks().values() for name in check.explains} <= set(checks())

@@ -11,7 +11,7 @@ from typing import Any
 
 from sublet.qualification.judging.values import SEVERITIES, Finding, Outcome, Severity
 
-_TEXTS = ("tier", "severity", "required", "why", "observe", "rule", "remedy", "source", "date")
+_TEXTS = ("explains", "tier", "severity", "required", "why", "observe", "rule", "remedy", "source", "date")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Check:
     source: str
     date: str
     limits: Mapping[str, float]
+    explains: tuple[str, ...] = ()  # checks whose failures follow from a failure of this one
 
 
 def data(name: str) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def checks() -> Mapping[str, Check]:
             required=entry["required"],
             rule=entry["rule"].format(**limits),
             limits=limits,
+            explains=tuple(entry.get("explains", ())),
             **texts,
         )
     return found

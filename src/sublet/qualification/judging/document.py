@@ -26,6 +26,7 @@ def document(judgement: Judgement) -> dict[str, Any]:
                 "severity": each.severity,
                 "message": each.message,
                 "where": list(each.where),
+                "cause": each.cause or None,
                 "efficiency": None if each.efficiency is None else round(each.efficiency, 4),
                 "remedy": known[each.check].remedy if each.outcome == "fail" and each.check in known else None,
             }

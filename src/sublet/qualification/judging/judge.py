@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sublet.qualification.judging import (
@@ -16,7 +17,7 @@ from sublet.qualification.judging import (
     rates,
     vendor,
 )
-from sublet.qualification.judging.catalogue import finding
+from sublet.qualification.judging.catalogue import checks, finding
 from sublet.qualification.judging.chips import Chip, chip_of, one_of
 from sublet.qualification.judging.context import Context
 from sublet.qualification.judging.grade import coverage_of, grade_of, verdict_of
@@ -68,6 +69,7 @@ def judge(readings: Sequence[Reading], expected: Expected | None = None) -> Judg
     context = Context(expected or Expected(), chip)
     findings = [each for reading in readings for each in findings_of(reading, context)]
     findings = _merged(findings) if len(readings) > 1 else findings
+    findings = _explained(findings)
     if not findings:
         findings = [finding("observe.complete", "incomplete", "nothing that can be judged was read")]
     counts = [reading.count for reading in readings if reading.count]
@@ -124,10 +126,28 @@ def _judged(reading: Reading, context: Context) -> list[Finding]:
     return rule(data, context) if rule and data is not None else []
 
 
-def _order(each: Finding) -> tuple[int, int, str]:
-    """Gates first, then what is undecided, then the rest by severity."""
+def _explained(findings: list[Finding]) -> list[Finding]:
+    """Failures that follow from another one say so; they stay, for a cause may be mended and its symptom may not."""
+    known = checks()
+    failed = {each.check for each in findings if each.outcome == "fail" and each.severity != "INFO"}
+    causes = {symptom: cause for cause in failed for symptom in known[cause].explains if symptom in failed}
+    return [
+        replace(each, cause=causes[each.check], message=f"{each.message} (follows from {causes[each.check]})")
+        if each.outcome == "fail" and each.check in causes
+        else each
+        for each in findings
+    ]
+
+
+def _order(each: Finding) -> tuple[int, bool, int, str]:
+    """Gates first and of those the causes, then what is undecided, then the rest by severity."""
     grave = {"fail": 0 if each.severity in GATE else 2, "incomplete": 1 if each.severity != "INFO" else 3}
-    return grave.get(each.outcome, 4 if each.outcome == "pass" else 5), SEVERITIES.index(each.severity), each.check
+    return (
+        grave.get(each.outcome, 4 if each.outcome == "pass" else 5),
+        bool(each.cause),
+        SEVERITIES.index(each.severity),
+        each.check,
+    )
 
 
 def _merged(findings: list[Finding]) -> list[Finding]:

@@ -24,6 +24,7 @@ class Finding:
     message: str
     where: tuple[str, ...] = ()  # GPUs, ports, nodes; none: the whole node
     efficiency: float | None = None  # measured over reference, where the check compares the two
+    cause: str = ""  # the check whose failure this one follows from
 
 
 @dataclass(frozen=True)
