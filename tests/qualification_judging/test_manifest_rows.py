@@ -172,3 +172,19 @@ def test_what_was_sold_settles_what_one_output_cannot(shared):
     assert judged(shared, "ibstat_h100_all_active.txt", "H100 SXM x8, 8x400G").verdict in WELL
     assert judged(shared, "ibstat_h100_all_active.txt", "H100 SXM x8, 16x400G").verdict == "critical"
     assert judged(shared, "smi_x_a100_sxm4_mig_on.xml", "A100 SXM 40GB x1, MIG").findings[0].check != "gpu.mig"
+
+
+@pytest.mark.parametrize(
+    ("name", "sold"),
+    [
+        ("nvlink_s_h800_8up.txt", "H800 SXM x8"),
+        ("topo_m_h800_nv8_garbled.txt", "H800 SXM x8"),
+        ("nvbandwidth_h800x8.txt", "H800 SXM x8"),
+        ("smi_table_h100x8.txt", "H100 SXM x8, 8x400G"),
+        ("nccl_ar_h100_2node_nebius_ib.log", "H100 SXM x8, 8x400G"),
+        ("gpu_copy_bw_a100.log", "A100 SXM 80GB x8"),
+        ("sys_class_infiniband_h100.json", "H100 SXM x8, 8x400G"),
+    ],
+)
+def test_goods_that_are_as_sold_are_well(shared, name, sold):
+    assert judged(shared, name, sold).verdict in WELL

@@ -16,6 +16,10 @@ _IMPOSSIBLE = 1e5  # GB/s that no fabric moves
 _GRADED = 1 << 25  # bytes; below it latency counts more than bandwidth, and references are rare
 _SAG = 0.75  # of the reference at middle sizes, where the largest reach it: 0.41 to 0.70 on a stack that was too old
 _RING = 0.85  # of the reference with NVLS: a ring reaches 367 to 370 of 480 (ml-engineering, nccl-tests issue 212)
+_NETWORKS = {
+    "fastrak": 1600.0,
+    "gpudirecttcpx": 800.0,
+}  # plug-ins that exist on one fabric only (Google a3-mega, a3-high)
 _INTRA, _INTER = "perf.allreduce_intra", "perf.allreduce_inter"
 
 
@@ -101,7 +105,7 @@ def _compare(
 ) -> Finding:
     """Against the fabric that was sold; where nobody said which, against the best one that is known."""
     share, critical = limit(check, "share"), limit(check, "critical_share")
-    sold = context.expected.fabric_gbps
+    sold = context.expected.fabric_gbps or _NETWORKS.get(run.network.casefold())
     stated = nodes == 1 or sold is not None or context.expected.transport == "tcp"
     if nodes > 1 and context.expected.transport == "tcp":
         rows = [row for row in rows if row.tcp]

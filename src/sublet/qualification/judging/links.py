@@ -28,11 +28,14 @@ def judge_nvlink(status: NvlinkStatus, context: Context) -> list[Finding]:
             finding("nvlink.errors", "not_applicable" if grown else "pass", f"{words}; one reading tells no growth")
         )
     sold = context.expected.count
-    if sold is not None:
-        good = len(status.gpus) == sold
-        found.append(
-            finding("gpu.count", "pass" if good else "fail", f"{len(status.gpus)} GPUs listed, {sold} were sold")
-        )
+    if sold is not None and status.gpus:
+        indices = [gpu.index for gpu in status.gpus]
+        there = max(indices) + 1
+        if there < sold and (status.elided or indices != list(range(there))):
+            found.append(finding("gpu.count", "incomplete", f"some GPUs are left out, {sold} were sold", "INFO"))
+        else:
+            good = there == sold
+            found.append(finding("gpu.count", "pass" if good else "fail", f"{there} GPUs listed, {sold} were sold"))
     return found
 
 

@@ -30,8 +30,11 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
         return [*found, finding("ib.ports", "fail", f"no port is active ({names})")]
     rate = context.expected.nic_gbps or max((port.rate or 0 for port in compute if port.up), default=0)
     down = [port for port in compute if not port.up]
-    slow = [port for port in compute if port.up and (port.rate or 0) < 0.99 * rate]
-    good = len(compute) - len(down) - len(slow)
+    slow = [port for port in compute if port.up and port.rate is not None and port.rate < 0.99 * rate]
+    unread = [port.device for port in compute if port.up and port.rate is None]
+    good = len(compute) - len(down) - len(slow) - len(unread)
+    if unread:
+        found.append(finding("ib.ports", "incomplete", f"the rate of {', '.join(unread[:8])} cannot be read"))
     sold = context.expected.nics
     where = tuple(port.device for port in down + slow)
     if down or slow:
@@ -39,9 +42,11 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
         if down:
             words.append(f"{', '.join(port.device for port in down[:8])} down ({_physical(down)})")
         if slow:
-            words.append(f"{', '.join(f'{port.device} at {port.rate or 0:g}' for port in slow[:8])} Gb/s")
+            words.append(f"{', '.join(f'{port.device} at {port.rate:g}' for port in slow[:8])} Gb/s")
         said = f"{'; '.join(words)}: {good} of {max(len(compute), sold or 0)} ports at {rate:g} Gb/s"
         found.append(finding("ib.ports", "fail", said, where=where))
+    elif unread:
+        pass
     elif sold is not None and good < sold:
         found.append(finding("ib.ports", "fail", f"{good} ports at {rate:g} Gb/s, {sold} were sold"))
     elif sold is None and not whole:
@@ -79,8 +84,8 @@ def _groups(ports: tuple[Port, ...], context: Context) -> tuple[list[Port], list
     others = [port for group in ranked[1:] for port in group]
     if not compute[0].kind:  # no card types: a port that is down may be any; slower ports that are up are others
         top = max(port.rate or 0 for port in compute if port.up)
-        others += [port for port in compute if port.up and (port.rate or 0) < top / 2]
-        compute = [port for port in compute if not (port.up and (port.rate or 0) < top / 2)]
+        others += [port for port in compute if port.up and port.rate is not None and port.rate < top / 2]
+        compute = [port for port in compute if not (port.up and port.rate is not None and port.rate < top / 2)]
     bonds = [port for port in compute if "bond" in port.device]
     if bonds and len(bonds) < len(compute):
         compute, others = [port for port in compute if port not in bonds], others + bonds

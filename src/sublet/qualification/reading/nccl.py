@@ -27,7 +27,9 @@ _AVERAGE = re.compile(r"Avg bus bandwidth\s*:\s*([\d.]+)")
 _CONCLUDED = re.compile(r"Collective test concluded")
 _NRANKS = re.compile(r"\bnranks (\d+)\b")
 _VERSION = re.compile(r"(?:NCCL|RCCL) version ([\d.]+\S*)")
-_NET = re.compile(r"NET/(IB|OFI|gIB|Socket|FasTrak|AWS Libfabric|FastSocket|IBext\w*)|Using network (\w+)")
+_NET = re.compile(
+    r"NET/(IB|OFI|gIB|Socket|FasTrak|GPUDirectTCPX|AWS Libfabric|FastSocket|IBext\w*)|Using network (\w+)"
+)
 _ASKED = re.compile(r"minBytes (\d+) maxBytes (\d+)")
 HEADER = re.compile(r"algbw\s+busbw")
 

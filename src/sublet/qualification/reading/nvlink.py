@@ -78,7 +78,7 @@ def read(text: str) -> Reading:
         LIST_KIND if listed else KIND,
         NvlinkStatus(tuple(gpus), elided),
         devices=tuple(gpu.name for gpu in gpus),
-        count=len(gpus) or None,
+        count=max((gpu.index + 1 for gpu in gpus), default=0) or None,  # some may be left out of the listing
         state=state,
         why=why,
         problems=tuple(odd[:10]),
