@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.checks import (
 from sublet.api.app import create_app
 from sublet.api.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("SUBLET_SCHEMA_EXAMPLES", "1"))  # per operation, kind of data and role; 2: every role
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ROLES = ("operator", "house-auditor", "admin", "member", "auditor")

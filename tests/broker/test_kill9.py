@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 POINTS = 6  # by default, beside one of each kind
 WORKER = Path(__file__).with_name("kill9_worker.py")
 Place = Callable[[], tuple[str, Path]]

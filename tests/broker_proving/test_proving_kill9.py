@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("proving_worker.py")
 BOUNDARIES = [
     "before commit",  # of the intent and the window

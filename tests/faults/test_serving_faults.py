@@ -10,6 +10,7 @@ import pytest
 from lease_kit import HOUR, OPERATOR, World, fleet
 from sublet.broker.leases.states import State
 from sublet.broker.supply import service as supply
+from sublet.broker.supply import upkeep
 from sublet.providers.protocol import NodeFacts
 from sublet.providers.simulated import SimulatedProvider
 from sublet.providers.simulated_faults import Fault
@@ -259,6 +260,30 @@ def test_one_dead_provider_starves_the_leases_of_the_others(world: World):
     assert len(world.provider.calls) <= 5
     world.provider.clear()
     world.settle_all()
+    world.check()
+
+
+def test_operator_reports_an_outage_and_the_tenant_pays_on(world: World):
+    """The provider shows the node running; the operator knows better: it is replaced, and not billed from then."""
+    lease = world.active(nodes=2)
+    world.passes(600)
+    dead = lease.members[0]
+    now = world.clock.now()
+    world.run(
+        lambda s: upkeep.report_outage(
+            s, dead.node_id, start=now, until=now + HOUR, reason="ticket 4711", actor=OPERATOR, now=now
+        )
+    )
+    world.passes(60, step=5)
+    after = world.get(lease.id)
+    assert after.state is State.ACTIVE
+    assert dead.node_id not in after.node_ids
+    assert world.states(lease.id)[-3:] == ["degraded", "replacing", "active"]
+    assert dead.ref not in {node.ref for node in world.provider.truth()}
+    last = max(r.end for r in world.usage(lease.id) if r.node_id == dead.node_id and r.billable)
+    assert last - now <= timedelta(seconds=10)
+    world.settle_all()
+    assert "ticket 4711" in " ".join(r.reason for r in world.usage(lease.id) if r.kind == "lost")
     world.check()
 
 

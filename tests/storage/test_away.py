@@ -16,6 +16,8 @@ from broker_kit import Cluster, postgresql_binaries
 from sublet.storage import migrate
 from sublet.storage.engine import Database, DatabaseBusy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cluster():

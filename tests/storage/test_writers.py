@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from writers_kit import write_all
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("processes", "threads"), [(1, 16), (2, 8)])
 def test_sixteen_writers(empty_place, processes, threads):

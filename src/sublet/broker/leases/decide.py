@@ -446,9 +446,11 @@ def _still_there(refs: Iterable[str], seen: Observation) -> tuple[str, ...]:
 
 
 def _state_of(slot: Slot, seen: Observation) -> str:
-    """What the provider shows of the slot's node; "unknown" where it shows nothing."""
+    """What is seen of the slot's node; "unknown" where nothing is, "failed" where the operator says so."""
     found = seen.by_ref().get(slot.ref)
-    return found.state if found is not None else "unknown"
+    if found is None:
+        return "unknown"
+    return "failed" if slot.failed and found.state != "gone" else found.state
 
 
 def _spoilt(slot: Slot, seen: Observation) -> bool:
@@ -460,6 +462,8 @@ def _why(slot: Slot, seen: Observation) -> str:
     found: Seen | None = seen.by_ref().get(slot.ref)
     if found is None:
         return "the node is gone"
+    if slot.failed and found.state not in _DEAD:
+        return f"the node is called failed: {slot.failed}"
     return f"the node {'is gone' if found.state == 'gone' else found.state}" + (
         f": {found.reason}" if found.reason else ""
     )

@@ -19,6 +19,8 @@ from sublet.broker.errors import NotFound
 from sublet.broker.leases.states import FINAL, State
 from sublet.broker.leases.tables import IntentRow, LeaseRow, SlotRow
 from sublet.broker.leases.values import Lease, LeaseFacts, Lost, Member, Slot, SlotState
+from sublet.broker.supply import service as supply
+from sublet.broker.supply.values import NodeState
 from sublet.errors import SubletError
 from sublet.units import Money
 
@@ -39,7 +41,7 @@ def row_of(session: Session, lease_id: str) -> Any:
 
 
 def facts_of(session: Session, lease_ids: Collection[str]) -> dict[str, LeaseFacts]:
-    """What is stored about these leases, as `decide` takes it: three queries for any number of leases."""
+    """What is stored about these leases, as `decide` takes it: a few queries for any number of leases."""
     wanted = list(lease_ids)
     slots: dict[str, list[Slot]] = defaultdict(list)
     creates: dict[str, Any] = {}
@@ -55,9 +57,13 @@ def facts_of(session: Session, lease_ids: Collection[str]) -> dict[str, LeaseFac
             lost[intent.lease_id].append(Lost(intent.ref, intent.asked_at))
     rows = session.execute(select(*_SLOT).where(_S.lease_id.in_(wanted), _S.current).order_by(_S.number)).all()
     taken = _taken(session, [row for row in rows if row.state == SlotState.WANTED.value])
+    held = [row.node_id for row in rows if row.state in _HOLDS_NODE]
+    failed = (
+        {node.id: node.reason for node in supply.nodes(session, node_ids=held, state=NodeState.FAILED)} if held else {}
+    )
     for row in rows:
         others = taken.get(row.node_id, set()) - {row.lease_id}
-        slots[row.lease_id].append(_slot(row, creates.get(row.key), bool(others)))
+        slots[row.lease_id].append(_slot(row, creates.get(row.key), failed.get(row.node_id), bool(others)))
     return {
         row.id: _facts(row, tuple(slots[row.id]), tuple(sorted(lost[row.id], key=lambda node: node.ref)))
         for row in session.execute(select(*_FACTS).where(_L.id.in_(wanted)))
@@ -178,6 +184,9 @@ _PAYER = select(
     _L.accelerators_per_node,
     _L.accrued_at,
 ).where(_L.id == bindparam("b_id"))
+_HOLDS_NODE = frozenset(
+    state.value for state in (SlotState.FOUND, SlotState.PASSED, SlotState.SERVING, SlotState.STOPPED)
+)
 _SLOT = (
     _S.lease_id,
     _S.number,
@@ -231,7 +240,7 @@ def _taken(session: Session, wanted: Sequence[Any]) -> dict[str, set[str]]:
     return found
 
 
-def _slot(row: Any, intent: Any, taken: bool) -> Slot:
+def _slot(row: Any, intent: Any, failed: str | None, taken: bool) -> Slot:
     asked: datetime | None = None if intent is None else intent.asked_at
     return Slot(
         number=row.number,
@@ -247,6 +256,7 @@ def _slot(row: Any, intent: Any, taken: bool) -> Slot:
         search_at=row.search_at,
         checks=row.checks,
         reason=row.reason,
+        failed="" if failed is None or row.state not in _HOLDS_NODE else failed or "it is called failed",
         taken=taken,
     )
 

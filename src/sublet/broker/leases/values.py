@@ -48,6 +48,7 @@ class Slot:
     search_at: dt.datetime | None = None  # not before: the next search for a replacement, or the next check
     checks: int = 0  # how often the gate could not tell
     reason: str = ""
+    failed: str = ""  # why the operator, or another lease, calls its node failed, whatever the provider shows
     taken: bool = False  # wanted, and still at the provider in the name of the lease that had the node before
 
 
