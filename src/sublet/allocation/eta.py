@@ -24,6 +24,8 @@ from sublet.units import DAY_S
 RUNS = 25
 _WINDOW_S = 3 * DAY_S  # arrivals are resampled from this much past
 _KEPT = 60  # latest jobs of a tenant that its shares come from
+_KEPT_ALIKE = 20  # of the same request
+_ENOUGH_ALIKE = 4  # fewer than this: all requests of the tenant count
 _ENOUGH = 8  # fewer than this: what all tenants did counts too
 _SHARED = 0.5  # part of the draws that all jobs of a tenant share within a run
 
@@ -39,27 +41,31 @@ class Eta:
 
 
 class History:
-    """Shares of the request that ended jobs used, by tenant and for all; what predictions draw from."""
+    """Shares of the request that ended jobs used, by tenant and request, by tenant, and for all: what predictions draw
+    from. The narrowest that has seen enough is taken: the same request of the same tenant is mostly the same work."""
 
     def __init__(self) -> None:
-        self._latest: dict[int, deque[float]] = {}
-        self._sorted: dict[int, list[float]] = {}
+        self._latest: dict[tuple[int, float], deque[float]] = {}
+        self._sorted: dict[tuple[int, float], list[float]] = {}
 
-    def add(self, tenant: int, share: float) -> None:
-        """A job of the tenant ended after `share` of its request."""
-        for key in (tenant, -1):
+    def add(self, tenant: int, request_s: float, share: float) -> None:
+        """A job of the tenant that asked for `request_s` ended after `share` of it."""
+        for key, kept in (((tenant, request_s), _KEPT_ALIKE), ((tenant, 0.0), _KEPT), ((-1, 0.0), 8 * _KEPT)):
             latest = self._latest.setdefault(key, deque())
             ordered = self._sorted.setdefault(key, [])
             latest.append(share)
             insort(ordered, share)
-            if len(latest) > (_KEPT if key >= 0 else 8 * _KEPT):
+            if len(latest) > kept:
                 old = latest.popleft()
                 del ordered[bisect_right(ordered, old) - 1]
 
-    def shares(self, tenant: int) -> list[float]:
+    def shares(self, tenant: int, request_s: float) -> list[float]:
         """Sorted shares to draw from; the request itself where nothing has ended yet."""
-        own = self._sorted.get(tenant, [])
-        return own if len(own) >= _ENOUGH else self._sorted.get(-1, [1.0])
+        alike = self._sorted.get((tenant, request_s), [])
+        if len(alike) >= _ENOUGH_ALIKE:
+            return alike
+        own = self._sorted.get((tenant, 0.0), [])
+        return own if len(own) >= _ENOUGH else self._sorted.get((-1, 0.0), [1.0])
 
 
 def draw(shares: Sequence[float], elapsed: float, u: float) -> float:
@@ -98,11 +104,12 @@ def predict(
     elapsed = np.zeros(len(columns))
     for job, start in state.running.items():
         elapsed[place[job]] = (now - start) / float(jobs.requested_s[job])
-    shares = [history.shares(tenant) for tenant in tenants]
+    shares = [history.shares(tenant, request) for tenant, request in zip(tenants, requests.tolist(), strict=True)]
     gone = elapsed.tolist()
     running = {place[job]: start for job, start in state.running.items()}
     waiting = [place[job] for job in state.waiting]
-    snapshot = Snapshot(now, running, waiting)
+    promised = {place[job]: at for job, at in state.promised.items()}
+    snapshot = Snapshot(now, running, waiting, promised)
     mine = place[target]
     outcomes = []
     base = replace(

@@ -135,6 +135,17 @@ class Backfill:
 
 
 @dataclass(frozen=True)
+class Promises:
+    """From `lead_s` before a promised start, nothing may start that would need its room. Infinite: from the moment that
+    it is promised, and then it is kept by construction."""
+
+    lead_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        _within("promises.lead", self.lead_s, 0.0, math.inf)
+
+
+@dataclass(frozen=True)
 class Policy:
     """The whole of it; `version` is written into every decision that the policy makes."""
 
@@ -147,6 +158,7 @@ class Policy:
     fair_share: FairShare | None = None
     caps: Caps = field(default_factory=Caps)
     backfill: Backfill = field(default_factory=Backfill)
+    promises: Promises = field(default_factory=Promises)
 
     def __post_init__(self) -> None:
         _within("version", self.version, 1, 10**9)

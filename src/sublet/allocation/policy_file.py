@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from sublet.allocation import policy_schema as spec
-from sublet.allocation.policy import Backfill, Caps, Durations, FairShare, Order, Patience, Policy, Tier
+from sublet.allocation.policy import Backfill, Caps, Durations, FairShare, Order, Patience, Policy, Promises, Tier
 from sublet.errors import InputError
 from sublet.units import parse_duration
 
@@ -101,6 +101,7 @@ def _policy(read: spec.PolicySpec) -> Policy:
         else None,
         caps=Caps(read.caps.concurrent, read.caps.over_share),
         backfill=Backfill(read.backfill.method, read.backfill.reservations, read.backfill.candidates),
+        promises=Promises(_seconds(read.promises.lead, "promises.lead")),
     )
 
 

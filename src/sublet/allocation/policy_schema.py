@@ -91,6 +91,12 @@ class BackfillSpec(Section, kw_only=True, frozen=True):
     candidates: Annotated[Candidates, Meta(description="The order in which jobs behind are tried.")] = "order"
 
 
+class PromisesSpec(Section, kw_only=True, frozen=True):
+    """How the start that a waiting job was promised is kept."""
+
+    lead: Annotated[Duration | None, Meta(description="Room is kept from so long before it; left out: always.")] = None
+
+
 class PolicySpec(Section, kw_only=True, frozen=True):
     """A policy: who is served when."""
 
@@ -104,6 +110,7 @@ class PolicySpec(Section, kw_only=True, frozen=True):
     fair_share: FairShareSpec | None = None
     caps: CapsSpec = CapsSpec()
     backfill: BackfillSpec = BackfillSpec()
+    promises: PromisesSpec = PromisesSpec()
 
 
 def json_schema() -> dict[str, Any]:

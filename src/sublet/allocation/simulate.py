@@ -24,22 +24,24 @@ def simulate(
     affiliates: Mapping[str, str] | None = None,
     snapshot: Snapshot | None = None,
     until_started: int | None = None,
+    promise: Mapping[int, float] | None = None,
 ) -> Schedule:
     """The schedule of `jobs` on `capacity` units; every gang must fit the pool (see `trace.fit_to_pool`).
 
     `affiliates` maps a tenant to the group that it counts with. With a `snapshot`, the jobs it names run or wait at its
     `now_s` and the others arrive after it (those submitted earlier and not named are left out); the play ends when job
-    `until_started` has started. Raises InputError where a gang is larger than the pool.
+    `until_started` has started. `promise` maps jobs to a wait in seconds: those that have to wait are promised a start
+    after that wait, or later where its room is taken, and it is kept (see `simulate_promises`). Raises InputError where a gang is larger than the pool.
     """
     if len(jobs) and int(jobs.size.max()) > capacity:
         raise InputError(
             f"a gang of {int(jobs.size.max())} units never fits a pool of {capacity}: cut or remove it first"
         )
-    if policy.backfill.method == "conservative" and snapshot is None:
+    if policy.backfill.method == "conservative" and snapshot is None and promise is None:
         return simulate_conservative(jobs, capacity)
     group_of = group_numbers(jobs.tenants, affiliates or {})
     group = [group_of[tenant] for tenant in jobs.tenant.tolist()]
-    return Play(jobs, capacity, policy, group, max(group_of, default=-1) + 1, snapshot).run(until_started)
+    return Play(jobs, capacity, policy, group, max(group_of, default=-1) + 1, snapshot, promise).run(until_started)
 
 
 def group_numbers(tenants: Sequence[str], affiliates: Mapping[str, str]) -> list[int]:

@@ -79,7 +79,7 @@ class _Plan:
                 at += 1
                 events += 1
         reason = np.array(self.reason, dtype=np.int64)
-        return Schedule(np.array(start), reason, np.array(self.reserved), events)
+        return Schedule(np.array(start), reason, np.array(self.reserved), np.full(count, math.nan), events)
 
     def _drop_old_plans(self) -> None:
         due, plan = self.due, self.plan

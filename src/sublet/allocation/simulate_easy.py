@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from sublet.allocation.policy import Policy
 from sublet.allocation.queue_order import Entry, QueueOrder
 from sublet.allocation.simulate_profile import Profile
+from sublet.allocation.simulate_promises import Promises
 from sublet.allocation.simulate_values import Reason, Schedule, Snapshot
 from sublet.allocation.trace import Jobs
 from sublet.errors import InputError
@@ -28,7 +30,14 @@ class Play:
     """The state of one simulation."""
 
     def __init__(
-        self, jobs: Jobs, capacity: int, policy: Policy, group: list[int], groups: int, snapshot: Snapshot | None
+        self,
+        jobs: Jobs,
+        capacity: int,
+        policy: Policy,
+        group: list[int],
+        groups: int,
+        snapshot: Snapshot | None,
+        promise: Mapping[int, float] | None = None,
     ) -> None:
         self.submit: list[float] = jobs.submit_s.tolist()
         self.duration: list[float] = jobs.duration_s.tolist()
@@ -54,8 +63,13 @@ class Play:
         self.shadow = math.inf
         self.extra = 0
         self.profile: Profile | None = None
+        self.planned: dict[int, float] = {}  # room in the profile that is kept for promised jobs
         self.events = 0
         self.now = -math.inf
+        self.said = promise or {}
+        self.promised = [math.nan] * count
+        given = snapshot.promised if snapshot is not None else {}
+        self.promises = Promises(given, policy.promises.lead_s, self.size, self.request)
         self.arrivals = list(range(count))
         self.resume: list[int] = []
         if snapshot is not None:
@@ -86,6 +100,7 @@ class Play:
         arrivals, counts, predicts = self.arrivals, self.order.counts, self.predicts
         aging = not math.isinf(self.policy.order.oldest_first_after_s)
         infinity = math.inf
+        promises, said = self.promises, self.said
         if self.resume:
             fresh = [self._enter(job, self.now) for job in self.resume]
             self._pass_full(self.now)
@@ -101,9 +116,13 @@ class Play:
             if aging and (promotion := order.next_promotion()) < now:
                 self._pass_full(promotion)
                 continue
+            due = promises.next_timer() if promises.given else infinity
+            if due < now:
+                self._pass_full(due)
+                continue
             if now == infinity:
                 break
-            ended = False
+            ended = due == now
             while ends and ends[0][0] == now:
                 job = heappop(ends)[1]
                 self.free += size[job]
@@ -114,6 +133,7 @@ class Play:
                     order.run(job, -size[job], now)
                 if predicts:
                     self._learn(job)
+            came: list[int] = []
             if next_arrival == now:
                 fresh = []
                 while next_arrival == now:
@@ -129,13 +149,29 @@ class Play:
                         heappush(ends, (now + duration[job], job))
                     else:
                         fresh.append(self._enter(job, now))
+                        if job in said:
+                            came.append(job)
                 if fresh and not ended:
                     self._pass_fresh(fresh, now)
             if ended and self.queue:
                 self._pass_full(now)
+            for job in came:
+                if start[job] != start[job]:
+                    self._promise(job, now)
         return Schedule(
-            np.array(self.start), np.array(self.reason, dtype=np.int64), np.array(self.reserved), self.events
+            np.array(self.start),
+            np.array(self.reason, dtype=np.int64),
+            np.array(self.reserved),
+            np.array(self.promised),
+            self.events,
         )
+
+    def _promise(self, job: int, now: float) -> None:
+        """Tell a job that has to wait when it starts at the latest, and keep the room for it."""
+        profile = Profile(now, self.free, ((end, self.size[runner]) for end, runner in self.releases))
+        self.promised[job] = at = self.promises.earliest(profile, job, now, self.said[job])
+        self.promises.give(job, at)
+        self.head = None  # what was planned so far does not know of it
 
     def _enter(self, job: int, now: float) -> Entry:
         estimate = self._estimate(job) if self.predicts else self.request[job]
@@ -168,6 +204,7 @@ class Play:
         heappush(self.ends, (now + self.duration[job], job))
         order = self.order
         order.leave(job)
+        self.promises.given.pop(job, None)
         if order.counts:
             order.run(job, size, now)
 
@@ -178,6 +215,12 @@ class Play:
             self.queue = order.refresh(self.queue, now)
         method = self.policy.backfill.method
         self.head = None
+        self.profile = None
+        if self.promises.given:
+            self.promises.pass_timers(now)
+            if hard := self.promises.hard(now):
+                self._plan(self.queue, now, hard)
+                return
         passed_over: list[Entry] = []
         queue = self.queue
         done = 0
@@ -197,8 +240,8 @@ class Play:
         self.queue = passed_over + rest
         if self.head is None or method == "none":
             return
-        if method == "easy" and self.policy.backfill.reservations > 1:
-            self._reserve(rest, now)
+        if method == "conservative" or (method == "easy" and self.policy.backfill.reservations > 1):
+            self._plan(rest, now, [])
             return
         self._shadow(now)
         if self.free:
@@ -229,7 +272,7 @@ class Play:
             candidates = sorted(candidates, key=lambda entry: (rank[entry[2]], entry[2]))
         order, size, request, queue = self.order, self.size, self.request, self.queue
         capped, window = order.capped, self.shadow - now
-        profile = self.profile if self.policy.backfill.reservations > 1 else None
+        profile, planned = self.profile, self.planned
         free = self.free
         started: set[int] = set()
         for entry in candidates:
@@ -238,10 +281,15 @@ class Play:
             if units > free or (capped and not order.allowed(job)):
                 continue
             if profile is not None:
+                own = planned.get(job)
+                if own is not None:  # its own room is not in its way
+                    profile.take(own, own + request[job], -units)
                 if not profile.fits_now(units, request[job]):
+                    if own is not None:
+                        profile.take(own, own + request[job], units)
                     continue
                 profile.take(now, now + request[job], units)
-                reason = Reason.ENDS_BEFORE
+                reason = Reason.ENDS_BEFORE if own is None else Reason.PLANNED
             elif request[job] <= window:
                 reason = Reason.ENDS_BEFORE
             elif units <= self.extra:
@@ -260,32 +308,48 @@ class Play:
         elif started:
             self.queue = [entry for entry in queue if entry[2] not in started]
 
-    def _reserve(self, rest: list[Entry], now: float) -> None:
-        """Plan the first jobs of the order, start those whose time is now, then backfill beside all of them."""
-        size, request, order = self.size, self.request, self.order
+    def _plan(self, queue: list[Entry], now: float, hard: list[tuple[float, int]]) -> None:
+        """Keep the room of the promised jobs, start in the order of the policy whom that leaves room for, plan the
+        first of the others, then backfill beside all of them."""
+        size, request, order, backfill = self.size, self.request, self.order, self.policy.backfill
         self.profile = profile = Profile(now, self.free, ((end, size[job]) for end, job in self.releases))
+        self.planned = planned = self.promises.book(profile, hard, now)
+        if planned:
+            held_now = {job for job, start in planned.items() if start <= now}
+            queue = [entry for entry in queue if entry[2] in held_now] + [
+                entry for entry in queue if entry[2] not in held_now
+            ]
+        most = {"easy": backfill.reservations, "none": 1}.get(backfill.method, len(queue))
         held, tried = 0, 0
         started: set[int] = set()
-        for entry in rest:
-            if held == self.policy.backfill.reservations:
+        for entry in queue:
+            if held == most:
                 break
             job = entry[2]
             tried += 1
             if order.capped and not order.allowed(job):
                 continue
-            planned = profile.earliest(size[job], request[job])
-            profile.take(planned, planned + request[job], size[job])
-            if planned <= now and size[job] <= self.free:
-                self._begin(job, now, Reason.PLANNED)
+            own = planned.get(job)
+            if own is not None:
+                profile.take(own, own + request[job], -size[job])
+            if size[job] <= self.free and profile.fits_now(size[job], request[job]):
+                profile.take(now, now + request[job], size[job])
+                self._begin(job, now, Reason.PLANNED if held or own is not None else Reason.FIRST)
                 started.add(job)
                 continue
+            if backfill.method != "greedy":
+                own = profile.earliest(size[job], request[job])  # no later than what was promised
+            if own is not None:
+                profile.take(own, own + request[job], size[job])
+                if self.reserved[job] != self.reserved[job]:
+                    self.reserved[job] = own
+            if held == 0:
+                self.head = entry
             held += 1
-            if self.reserved[job] != self.reserved[job]:
-                self.reserved[job] = planned
         if started:
             self.queue = [entry for entry in self.queue if entry[2] not in started]
-        if self.free:
-            self._backfill(rest[tried:], now)
+        if self.free and backfill.method != "none":
+            self._backfill(queue[tried:], now)
 
     def _pass_fresh(self, fresh: list[Entry], now: float) -> None:
         """Jobs arrived and nothing ended: whoever was refused before is refused still, so only they are tried."""
@@ -297,10 +361,8 @@ class Play:
         if method == "none" or not self.free:
             return
         if self.profile is not None:
-            if (
-                self.policy.backfill.reservations > 1
-                and len(self.queue) - len(fresh) < self.policy.backfill.reservations
-            ):
+            waited = len(self.queue) - len(fresh)
+            if method == "conservative" or 1 <= waited < self.policy.backfill.reservations:
                 self._pass_full(now)  # a newcomer is among those that get a reservation
                 return
             self.profile.advance(now)

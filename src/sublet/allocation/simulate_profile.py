@@ -6,6 +6,7 @@ a plan never makes a value negative, and what was taken and given back leaves th
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
@@ -36,22 +37,24 @@ class Profile:
         if times[0] < now:
             times[0] = now
 
-    def earliest(self, size: int, duration_s: float) -> float:
-        """First time from which `size` units stay free for `duration_s`; the last step must offer that many."""
+    def earliest(self, size: int, duration_s: float, after: float = -math.inf) -> float:
+        """First time from `after` on from which `size` units stay free for `duration_s`; the last step must offer that
+        many."""
         times, free = self.times, self.free
         count = len(times)
-        at = 0
+        at = max(0, bisect_right(times, after) - 1)
         while True:
             while free[at] < size:
                 at += 1
-            end = times[at] + duration_s
+            begin = max(times[at], after)
+            end = begin + duration_s
             step = at + 1
             while step < count and times[step] < end:
                 if free[step] < size:
                     break
                 step += 1
             else:
-                return times[at]
+                return begin
             at = step + 1
 
     def fits_now(self, size: int, duration_s: float) -> bool:

@@ -24,21 +24,25 @@ class Reason(IntEnum):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What runs and waits at `now_s`: places of running jobs with their start, and of those that wait."""
+    """What runs and waits at `now_s`: places of running jobs with their start, of those that wait, and the starts that
+    were promised to some of them."""
 
     now_s: float
     running: Mapping[int, float] = field(default_factory=dict)
     waiting: Sequence[int] = ()
+    promised: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Schedule:
     """What came of it, columns of shape (jobs,): `start_s` (nan: not started), `reason`, `reserved_s` (the first start
-    that the job was given a reservation for, nan: none); `events` is arrivals and ends."""
+    that the job was given a reservation for, nan: none), `promised_s` (the start it was promised, nan: none); `events`
+    is arrivals and ends."""
 
     start_s: Seconds
     reason: Counts
     reserved_s: Seconds
+    promised_s: Seconds
     events: int
 
     def wait_s(self, jobs: Jobs) -> Seconds:
