@@ -109,14 +109,16 @@ class FairShare:
 @dataclass(frozen=True)
 class Caps:
     """Most units that one tenant (with its affiliates) runs at once, as a share of the pool, and, once its decayed
-    usage is over its fair share, the smaller `over_share`."""
+    usage is over its fair share, the smaller `over_share`, and `over_multiple` times what it is entitled to."""
 
     concurrent: float = 1.0
     over_share: float = 1.0
+    over_multiple: float = math.inf
 
     def __post_init__(self) -> None:
         _within("caps.concurrent", self.concurrent, 1e-6, 1.0)
         _within("caps.over_share", self.over_share, 1e-6, 1.0)
+        _within("caps.over_multiple", self.over_multiple, 1e-3, math.inf)
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,8 @@ class Policy:
             )
         if self.order.by == "fair-share" and self.fair_share is None:
             raise InputError("order.by 'fair-share' needs fair_share.half_life")
-        if self.caps.over_share < 1.0 and self.fair_share is None:
-            raise InputError("caps.over_share needs fair_share: it says who is over its share")
+        if (self.caps.over_share < 1.0 or not math.isinf(self.caps.over_multiple)) and self.fair_share is None:
+            raise InputError("caps.over_share and over_multiple need fair_share: it says who is over its share")
 
 
 def _known(what: str, value: str, choices: tuple[str, ...]) -> None:

@@ -99,7 +99,11 @@ def _policy(read: spec.PolicySpec) -> Policy:
         fair_share=FairShare(_seconds(read.fair_share.half_life, "fair_share.half_life"), read.fair_share.tolerance)
         if read.fair_share
         else None,
-        caps=Caps(read.caps.concurrent, read.caps.over_share),
+        caps=Caps(
+            read.caps.concurrent,
+            read.caps.over_share,
+            math.inf if read.caps.over_multiple is None else read.caps.over_multiple,
+        ),
         backfill=Backfill(read.backfill.method, read.backfill.reservations, read.backfill.candidates),
         promises=Promises(_seconds(read.promises.lead, "promises.lead")),
     )

@@ -33,6 +33,7 @@ class QueueOrder:
         group: Sequence[int],
         groups: int,
         capacity: int,
+        weight: Sequence[float],
     ) -> None:
         self._order = policy.order
         self._submit = submit_s
@@ -51,8 +52,13 @@ class QueueOrder:
         self._waiting = [0] * groups
         self.over = [False] * groups
         self._group_units = [0] * groups
-        self._caps = policy.caps
-        self.capped = policy.caps.concurrent < 1.0 or policy.caps.over_share < 1.0
+        self._weight = weight
+        multiple = policy.caps.over_multiple * capacity / max(sum(weight), 1e-12)
+        self._over_most = [
+            min(policy.caps.over_share * capacity, multiple * weighs if weighs > 0.0 else 0.0) for weighs in weight
+        ]
+        self._most = policy.caps.concurrent * capacity
+        self.capped = min([self._most, *self._over_most]) < capacity
         self.counts = self._tiered or fair is not None or self.capped  # whether starts and ends matter to the order
         self._by = policy.order.by
         self._changing = self._by in ("wfp3", "patience", "fair-share")
@@ -123,15 +129,16 @@ class QueueOrder:
     def allowed(self, job: int) -> bool:
         """Whether the caps let the job's tenant run it besides what it runs. A tenant that runs nothing may."""
         group = self._group[job]
-        share = self._caps.over_share if self.over[group] else self._caps.concurrent
+        most = min(self._over_most[group], self._most) if self.over[group] else self._most
         used = self._group_units[group]
-        return used == 0 or used + self._size[job] <= share * self._capacity
+        return used == 0 or used + self._size[job] <= most
 
     def refresh(self, queue: list[Entry], now: float) -> list[Entry]:
         """The queue in the order that holds at `now`."""
         if self._fair is not None:
             assert self._usage is not None
-            self.over = over_share(self._usage.all(now), [count > 0 for count in self._waiting], self._fair.tolerance)
+            waits = [count > 0 for count in self._waiting]
+            self.over = over_share(self._usage.all(now), waits, self._fair.tolerance, self._weight)
         if self._changing or self._tiered or self._fair is not None:
             queue = self._again(queue, now)
         elif self._ages:

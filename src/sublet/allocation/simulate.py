@@ -22,13 +22,15 @@ def simulate(
     policy: Policy,
     *,
     affiliates: Mapping[str, str] | None = None,
+    entitled: Mapping[str, float] | None = None,
     snapshot: Snapshot | None = None,
     until_started: int | None = None,
     promise: Mapping[int, float] | None = None,
 ) -> Schedule:
     """The schedule of `jobs` on `capacity` units; every gang must fit the pool (see `trace.fit_to_pool`).
 
-    `affiliates` maps a tenant to the group that it counts with. With a `snapshot`, the jobs it names run or wait at its
+    `affiliates` maps a tenant to the group that it counts with, `entitled` to its share of the pool by contract, in any
+    unit (a group has the sum of its tenants', who is not named has none; left out: all groups the same). With a `snapshot`, the jobs it names run or wait at its
     `now_s` and the others arrive after it (those submitted earlier and not named are left out); the play ends when job
     `until_started` has started. `promise` maps jobs to a wait in seconds: those that have to wait are promised a start
     after that wait, or later where its room is taken, and it is kept (see `simulate_promises`). Raises InputError where a gang is larger than the pool.
@@ -41,7 +43,10 @@ def simulate(
         return simulate_conservative(jobs, capacity)
     group_of = group_numbers(jobs.tenants, affiliates or {})
     group = [group_of[tenant] for tenant in jobs.tenant.tolist()]
-    return Play(jobs, capacity, policy, group, max(group_of, default=-1) + 1, snapshot, promise).run(until_started)
+    weight = [0.0 if entitled else 1.0] * (max(group_of, default=-1) + 1)
+    for name, number in zip(jobs.tenants, group_of, strict=True):
+        weight[number] += (entitled or {}).get(name, 0.0)
+    return Play(jobs, capacity, policy, group, weight, snapshot, promise).run(until_started)
 
 
 def group_numbers(tenants: Sequence[str], affiliates: Mapping[str, str]) -> list[int]:

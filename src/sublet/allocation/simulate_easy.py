@@ -35,7 +35,7 @@ class Play:
         capacity: int,
         policy: Policy,
         group: list[int],
-        groups: int,
+        weight: list[float],
         snapshot: Snapshot | None,
         promise: Mapping[int, float] | None = None,
     ) -> None:
@@ -47,7 +47,9 @@ class Play:
         self.capacity = capacity
         self.free = capacity
         self.policy = policy
-        self.order = QueueOrder(policy, self.submit, self.size, jobs.tier.tolist(), jobs.tiers, group, groups, capacity)
+        self.order = QueueOrder(
+            policy, self.submit, self.size, jobs.tier.tolist(), jobs.tiers, group, len(weight), capacity, weight
+        )
         count = len(self.submit)
         self.start = [math.nan] * count
         self.reason = [0] * count
