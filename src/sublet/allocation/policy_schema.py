@@ -82,7 +82,8 @@ class CapsSpec(Section, kw_only=True, frozen=True):
     concurrent: Annotated[float, Meta(gt=0, le=1, description="Share of the pool at any time.")] = 1.0
     over_share: Annotated[float, Meta(gt=0, le=1, description="Share while its usage is over its fair share.")] = 1.0
     over_multiple: Annotated[
-        float | None, Meta(gt=0, description="Times what it is entitled to, while its usage is over; left out: any.")
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Times what it is entitled to, while its usage is over its fair share; left out: any."),
     ] = None
 
 
