@@ -80,12 +80,14 @@ class Order:
 @dataclass(frozen=True)
 class Tier:
     """A class of service. While its running units are under `share` of the pool it goes before tiers over theirs;
-    `patience` multiplies the patience of its jobs; `rank` above 0 lets lower ranks go first, always (strict)."""
+    `patience` multiplies the patience of its jobs; `rank` above 0 lets lower ranks go first, always (strict);
+    `preemptible` says that its running jobs may be ended to make room (see `admission.preempt`)."""
 
     name: str
     share: float = 0.0
     patience: float = 1.0
     rank: int = 0
+    preemptible: bool = False
 
     def __post_init__(self) -> None:
         _within(f"tiers.{self.name}.share", self.share, 0.0, 1.0)
@@ -137,6 +139,35 @@ class Backfill:
 
 
 @dataclass(frozen=True)
+class Admission:
+    """Caps of a tenant with its affiliates: entries open on the waitlist, unit-seconds booked for the future. Each
+    no-show multiplies both by `no_show_factor`."""
+
+    open_entries: float = math.inf
+    booked_unit_s: float = math.inf
+    no_show_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within("admission.open_entries", self.open_entries, 1.0, math.inf)
+        _within("admission.booked", self.booked_unit_s, 0.0, math.inf)
+        _within("admission.no_show_factor", self.no_show_factor, 0.0, 1.0)
+        if self.no_show_factor == 0.0 and math.isinf(self.open_entries):
+            raise InputError("admission.no_show_factor is 0: give open_entries, for what it multiplies has no limit")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A lease is taken back when nobody came for so long, or nothing ran on it for so long; infinite: never."""
+
+    no_show_after_s: float = math.inf
+    idle_after_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        _within("release.no_show_after", self.no_show_after_s, 0.0, math.inf)
+        _within("release.idle_after", self.idle_after_s, 0.0, math.inf)
+
+
+@dataclass(frozen=True)
 class Promises:
     """From `lead_s` before a promised start, nothing may start that would need its room. Infinite: from the moment that
     it is promised, and then it is kept by construction."""
@@ -161,6 +192,8 @@ class Policy:
     caps: Caps = field(default_factory=Caps)
     backfill: Backfill = field(default_factory=Backfill)
     promises: Promises = field(default_factory=Promises)
+    admission: Admission = field(default_factory=Admission)
+    release: Release = field(default_factory=Release)
 
     def __post_init__(self) -> None:
         _within("version", self.version, 1, 10**9)

@@ -14,9 +14,21 @@ import msgspec
 import yaml
 
 from sublet.allocation import policy_schema as spec
-from sublet.allocation.policy import Backfill, Caps, Durations, FairShare, Order, Patience, Policy, Promises, Tier
+from sublet.allocation.policy import (
+    Admission,
+    Backfill,
+    Caps,
+    Durations,
+    FairShare,
+    Order,
+    Patience,
+    Policy,
+    Promises,
+    Release,
+    Tier,
+)
 from sublet.errors import InputError
-from sublet.units import parse_duration
+from sublet.units import HOUR_S, parse_duration
 
 DATA = Path(__file__).with_name("data")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
@@ -95,7 +107,7 @@ def _policy(read: spec.PolicySpec) -> Policy:
             else None,
             _seconds(read.order.oldest_first_after, "order.oldest_first_after"),
         ),
-        tiers=tuple(Tier(tier.name, tier.share, tier.patience, tier.rank) for tier in read.tiers),
+        tiers=tuple(Tier(tier.name, tier.share, tier.patience, tier.rank, tier.preemptible) for tier in read.tiers),
         fair_share=FairShare(_seconds(read.fair_share.half_life, "fair_share.half_life"), read.fair_share.tolerance)
         if read.fair_share
         else None,
@@ -106,6 +118,15 @@ def _policy(read: spec.PolicySpec) -> Policy:
         ),
         backfill=Backfill(read.backfill.method, read.backfill.reservations, read.backfill.candidates),
         promises=Promises(_seconds(read.promises.lead, "promises.lead")),
+        admission=Admission(
+            math.inf if read.admission.open_entries is None else float(read.admission.open_entries),
+            math.inf if read.admission.booked_unit_hours is None else read.admission.booked_unit_hours * HOUR_S,
+            read.admission.no_show_factor,
+        ),
+        release=Release(
+            _seconds(read.release.no_show_after, "release.no_show_after"),
+            _seconds(read.release.idle_after, "release.idle_after"),
+        ),
     )
 
 

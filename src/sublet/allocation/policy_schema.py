@@ -67,6 +67,7 @@ class TierSpec(Section, kw_only=True, frozen=True):
         1.0
     )
     rank: Annotated[int, Meta(ge=0, le=100, description="Above 0: always after every lower rank (strict).")] = 0
+    preemptible: Annotated[bool, Meta(description="Its running jobs may be ended to make room.")] = False
 
 
 class FairShareSpec(Section, kw_only=True, frozen=True):
@@ -101,6 +102,25 @@ class PromisesSpec(Section, kw_only=True, frozen=True):
     lead: Annotated[Duration | None, Meta(description="Room is kept from so long before it; left out: always.")] = None
 
 
+class AdmissionSpec(Section, kw_only=True, frozen=True):
+    """What a tenant and its affiliates may hold of the waitlist and of the future."""
+
+    open_entries: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Most entries open at once; left out: any number.")
+    ] = None
+    booked_unit_hours: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="Most unit-hours booked for the future; left out: any.")
+    ] = None
+    no_show_factor: Annotated[float, Meta(ge=0, le=1, description="Each no-show multiplies both caps by it.")] = 1.0
+
+
+class ReleaseSpec(Section, kw_only=True, frozen=True):
+    """When a lease that is not used is taken back."""
+
+    no_show_after: Annotated[Duration | None, Meta(description="Nobody came for so long; left out: never.")] = None
+    idle_after: Annotated[Duration | None, Meta(description="Nothing ran for so long; left out: never.")] = None
+
+
 class PolicySpec(Section, kw_only=True, frozen=True):
     """A policy: who is served when."""
 
@@ -115,6 +135,8 @@ class PolicySpec(Section, kw_only=True, frozen=True):
     caps: CapsSpec = CapsSpec()
     backfill: BackfillSpec = BackfillSpec()
     promises: PromisesSpec = PromisesSpec()
+    admission: AdmissionSpec = AdmissionSpec()
+    release: ReleaseSpec = ReleaseSpec()
 
 
 def json_schema() -> dict[str, Any]:

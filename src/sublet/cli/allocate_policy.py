@@ -47,7 +47,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(json.dumps(plain, indent=1, allow_nan=False))
         return
     click.echo(f"{read.name}, version {read.version}: {read.summary}")
-    for part in ("durations", "order", "tiers", "fair_share", "caps", "backfill"):
+    for part in ("durations", "order", "tiers", "fair_share", "caps", "backfill", "promises", "admission", "release"):
         click.echo(f"  {part:12s} {json.dumps(plain[part])}")
 
 
