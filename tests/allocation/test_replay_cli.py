@@ -90,6 +90,23 @@ def test_compare_prints_each_policy_and_who_loses_to_whom(tmp_path):
     assert (tmp_path / "fill.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_compare_draws_a_page_whose_bars_are_as_long_as_their_figures(tmp_path):
+    demand = tmp_path / "demand.csv"
+    demand.write_text("tenant,class,units,bid,strategic\n<b>a</b>,strategic,50,3,yes\nb,standard,150,9,no\n")
+    page = tmp_path / "fill.html"
+    run("compare", demand, "--supply", "50", "--policies", "strategic-first,auction", "--plot", page)
+    text = page.read_text()
+    assert "&lt;b&gt;a&lt;/b&gt;" in text
+    assert "<b>a" not in text
+    assert "loses 50.0 to b" in text
+    assert "http" not in text
+    assert "<script" not in text
+    full, empty, third = (f'width="{length:.1f}" height="16" fill="#3b6ea5"' for length in (400, 0, 400 / 3))
+    by_tenant = text[text.index("by tenant") :]
+    assert [by_tenant.count(bar) for bar in (full, empty, third)] == [1, 2, 1]
+    assert "33% of 150" in by_tenant
+
+
 def test_policies_are_listed_checked_shown_and_described():
     assert "easy" in run("policy", "list").stdout
     assert "valid" in run("policy", "validate", "sublet", "tiers").stdout

@@ -25,7 +25,7 @@ _SHOWN_SHIFTS = 8
 )
 @click.option("--price", type=click.FloatRange(min=0), default=0.0, help="Money per unit; the reserve of an auction.")
 @click.option("--fee", type=click.FloatRange(min=0), default=0.0, help="Money per reserved unit (reservation-fee).")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as PNG or SVG.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as PNG, SVG or HTML.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def compare(
     demand: Path,
@@ -46,13 +46,22 @@ def compare(
     units = _supply(supply, periods)
     outcomes = [play(requests, units, name, Terms(price, fee)) for name in names]
     if plot is not None:
-        from sublet.cli.allocate_plot import plot_comparison
-
-        plot_comparison(outcomes, plot)
+        _draw(outcomes, plot, f"{demand.name} under {len(names)} rules")
     if as_json:
         click.echo(json.dumps(_document(outcomes), indent=1, allow_nan=False))
     else:
         _print(outcomes)
+
+
+def _draw(outcomes: list[Outcome], path: Path, title: str) -> None:
+    if path.suffix.lower() in (".html", ".htm"):
+        from sublet.cli.html_comparison import comparison_page
+
+        path.write_text(comparison_page(outcomes, title), encoding="utf-8")
+        return
+    from sublet.cli.allocate_plot import plot_comparison
+
+    plot_comparison(outcomes, path)
 
 
 def _supply(text: str, periods: int | None) -> list[int]:
