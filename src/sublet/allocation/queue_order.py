@@ -71,6 +71,11 @@ class QueueOrder:
         self._ages = isfinite(policy.order.oldest_first_after_s)
         self._young: deque[int] = deque()
         self.dynamic = self._changing or self._ages or self._tiered or fair is not None
+        self._plain = (
+            self._by in ("wfp3", "patience")
+            and not (self._age_counts or self._ages or self._tiered)
+            and fair is None
+        )
         self.held: dict[int, Entry] = {}
 
     def enter(self, job: int, now: float, estimate_s: float) -> Entry:
@@ -175,6 +180,11 @@ class QueueOrder:
     def _again(self, queue: list[Entry], now: float) -> list[Entry]:
         submit, slope, held = self._submit, self._slope, self.held
         banded = self._tiered or self._fair is not None
+        if self._plain:  # the same keys as below, for the many calls where nothing else counts
+            head_start = self._head_start
+            ranked = [(0, (now - submit[job] + head_start) * slope[job], job) for _, _, job in queue]
+            ranked.sort()
+            return ranked
         limit = now - self._order.oldest_first_after_s
         by = self._by
         usage = self._usage.all(now) if self._usage is not None and by == "fair-share" else None
