@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sublet.allocation.eta import Eta, History, draw, predict, state_at
+from sublet.allocation.eta import Draws, Eta, History, predict, state_at
 from sublet.allocation.eta_correct import Conformal, Outcome
 from sublet.allocation.eta_score import score_etas
 from sublet.allocation.policy import Policy
@@ -61,9 +61,30 @@ def test_with_exact_requests_known_to_be_exact_the_eta_is_the_start():
     assert (eta.p10_s, eta.p50_s, eta.p90_s) == (95.0, 95.0, 95.0)
 
 
+def drawn(shares, elapsed, u):
+    return float(Draws([sorted(shares)], [elapsed]).at(np.array([u]))[0])
+
+
 @given(st.lists(st.floats(0.01, 1.5), min_size=1, max_size=30), st.floats(0, 2), st.floats(0, 0.999))
 def test_a_draw_never_ends_a_job_before_what_has_passed(shares, elapsed, u):
-    assert draw(sorted(shares), elapsed, u) >= elapsed
+    assert drawn(shares, elapsed, u) >= elapsed
+
+
+def test_a_draw_is_a_quantile_of_what_is_still_possible():
+    assert [drawn([0.1, 0.2, 0.3, 0.4], 0.15, u) for u in (0.0, 0.4, 0.99)] == [0.2, 0.3, 0.4]
+    assert drawn([0.1, 0.2], 0.5, 0.5) == 0.75
+    assert drawn([0.1, 0.2], 2.0, 0.5) == 2.2
+
+
+def test_the_same_request_of_a_tenant_counts_before_its_others():
+    history = History()
+    for _ in range(10):
+        history.add(0, 100.0, 0.9)
+        history.add(0, 500.0, 0.1)
+    assert set(history.shares(0, 100.0)) == {0.9}
+    assert set(history.shares(0, 300.0)) == {0.1, 0.9}
+    assert set(history.shares(7, 100.0)) == {0.1, 0.9}
+    assert History().shares(0, 100.0) == [1.0]
 
 
 def test_conformal_coverage_comes_to_its_target_when_predictions_are_too_narrow():

@@ -18,7 +18,7 @@ import numpy as np
 from sublet.allocation.policy import Policy
 from sublet.allocation.simulate import simulate
 from sublet.allocation.simulate_values import Schedule, Snapshot
-from sublet.allocation.trace import Jobs
+from sublet.allocation.trace import Jobs, Seconds
 from sublet.units import DAY_S
 
 RUNS = 25
@@ -68,14 +68,34 @@ class History:
         return own if len(own) >= _ENOUGH else self._sorted.get((-1, 0.0), [1.0])
 
 
-def draw(shares: Sequence[float], elapsed: float, u: float) -> float:
-    """The share at quantile u among those above `elapsed` (share of the request that has passed); beyond all that was
-    seen, the rest of the request, or a tenth more where that is over too."""
-    first = bisect_right(shares, elapsed)
-    left = len(shares) - first
-    if left == 0:
-        return elapsed + u * (1.0 - elapsed) if elapsed < 1.0 else elapsed * 1.1
-    return shares[first + min(left - 1, int(u * left))]
+class Draws:
+    """Shares of the request that live and coming jobs will have used, drawn at quantiles u for all of them at once.
+
+    `shares` holds the sorted past shares of each job, `elapsed` the share of its request that has passed. A draw is the
+    quantile u among those above `elapsed`; beyond all that was seen, it is within the rest of the request, or a tenth
+    more than what has passed where that is over too.
+    """
+
+    def __init__(self, shares: Sequence[Sequence[float]], elapsed: Sequence[float]) -> None:
+        place: dict[int, int] = {}  # the same list stands in the table once
+        flat: list[float] = []
+        for one in shares:
+            if id(one) not in place:
+                place[id(one)] = len(flat)
+                flat.extend(one)
+        first = [bisect_right(one, gone) for one, gone in zip(shares, elapsed, strict=True)]
+        self._flat = np.array(flat)
+        self._from = np.array([place[id(one)] + at for one, at in zip(shares, first, strict=True)], dtype=np.int64)
+        self._left = np.array([len(one) - at for one, at in zip(shares, first, strict=True)], dtype=np.int64)
+        self._elapsed = np.array(elapsed, dtype=np.float64)
+
+    def at(self, u: Seconds) -> Seconds:
+        """One draw for each job, shape (jobs,), at quantiles `u` of the same shape."""
+        left, gone = self._left, self._elapsed
+        seen = self._flat[self._from - (left == 0) + np.minimum(left - 1, (u * left).astype(np.int64)) * (left > 0)]
+        beyond = np.where(gone < 1.0, gone + u * (1.0 - gone), gone * 1.1)
+        drawn: Seconds = np.where(left > 0, seen, beyond)
+        return drawn
 
 
 def predict(
@@ -105,7 +125,8 @@ def predict(
     for job, start in state.running.items():
         elapsed[place[job]] = (now - start) / float(jobs.requested_s[job])
     shares = [history.shares(tenant, request) for tenant, request in zip(tenants, requests.tolist(), strict=True)]
-    gone = elapsed.tolist()
+    draws = Draws(shares, elapsed.tolist())
+    owner = jobs.tenant[columns]
     running = {place[job]: start for job, start in state.running.items()}
     waiting = [place[job] for job in state.waiting]
     promised = {place[job]: at for job, at in state.promised.items()}
@@ -123,14 +144,10 @@ def predict(
         duration_s=jobs.duration_s[columns],
     )
     for _ in range(runs):
-        common = generator.random(len(jobs.tenants)).tolist()
-        single = generator.random(len(columns)).tolist()
-        pick = generator.random(len(columns)).tolist()
-        drawn = [
-            draw(share, gone[at], common[tenants[at]] if pick[at] < _SHARED else single[at])
-            for at, share in enumerate(shares)
-        ]
-        duration = np.maximum(np.array(drawn) * requests, 1.0)
+        common = generator.random(len(jobs.tenants))
+        single = generator.random(len(columns))
+        pick = generator.random(len(columns))
+        duration = np.maximum(draws.at(np.where(pick < _SHARED, common[owner], single)) * requests, 1.0)
         offset = float(generator.random()) * span
         future = base.submit_s.copy()
         if len(past):
