@@ -1,6 +1,6 @@
-"""Tiers and hoarders replayed: how long each tier waits, and what a tenant that asks ten times its share does to others.
+"""Tiers and hoarders replayed: how long each tier waits, and what a tenant that asks ten times its share does.
 
-    python bench/bench_allocation_fairness.py [FOLDER OF TRACES]
+python bench/bench_allocation_fairness.py [FOLDER OF TRACES]
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python bench/bench_allocation_kueue.py
 
-The parameters are those of test/performance/scheduler/configs in kubernetes-sigs/kueue (baseline: 5 cohorts of 6 queues,
-15,000 workloads; large-scale: 20 cohorts of 100 queues, 60,000). A cohort is a pool of its queues' quotas; a queue is a
+The parameters are those of test/performance/scheduler/configs in kubernetes-sigs/kueue (baseline: 5 cohorts of 6
+queues, 15,000 workloads; large-scale: 20 cohorts of 100 queues, 60,000). A cohort is a pool of its queues' quotas; a queue is a
 tenant that may use its quota and what it may borrow; classes go by priority, and nobody is preempted. Kueue's figures
 are those of its CI, where every admission passes an API server and an etcd: ours is the decision alone, so that wall
 times are not like for like; what is compared is how well the pool is used and how long a class waits when deciding
@@ -13,6 +13,7 @@ costs what was measured here. That cost is added to each time to admission as if
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def main() -> None:
         ranks = tuple(Tier(one.name, rank=rank) for rank, one in enumerate(load.classes))
         policy = Policy("kueue", tiers=ranks, caps=Caps(min(1.0, (load.quota + load.borrows) / capacity)))
         jobs = one_cohort(load)
-        seconds, schedule = cpu_s(lambda jobs=jobs, policy=policy: simulate(jobs, capacity, policy))  # type: ignore[misc]
+        seconds, schedule = cpu_s(partial(simulate, jobs, capacity, policy))
         _report(load, jobs, schedule, capacity, seconds)
 
 

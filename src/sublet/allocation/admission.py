@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sublet.allocation.policy import Admission, Release
+from sublet.units import HOUR_S
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Use:
-    """A lease as its release is judged, times in seconds: when its `units` were ready, when the tenant first came (None:
-    not yet), and since when nothing has run on it (None: something runs)."""
+    """A lease as its release is judged, times in seconds: when its `units` were ready, when the tenant first came
+    (None: not yet), and since when nothing has run on it (None: something runs)."""
 
     lease: str
     units: int
@@ -71,7 +72,7 @@ def admit(
     ours = [one for one in holdings if affiliates.get(one.tenant, one.tenant) == group]
     missed = sum(one.no_shows for one in ours)
     factor = rule.no_show_factor**missed
-    after = f" after {missed} no-shows" if missed else ""
+    after = f" after {missed} no-shows" if missed > 1 else " after a no-show" if missed else ""
     entries = sum(one.open_entries for one in ours)
     most = max(1.0, rule.open_entries * factor)
     if entries + 1 > most:
@@ -79,11 +80,10 @@ def admit(
     booked = sum(one.booked_unit_s for one in ours)
     allowed = rule.booked_unit_s * factor
     if booked + asked_unit_s > allowed:
-        hours = tuple(seconds / 3600 for seconds in (booked, asked_unit_s, allowed))
         return Verdict(
-            False, "{:,.1f} unit-hours are booked, {:,.1f} more are asked, and {} may book {:,.1f}{}".format(
-                *hours[:2], group, hours[2], after
-            )
+            False,
+            f"{booked / HOUR_S:,.1f} unit-hours are booked, {asked_unit_s / HOUR_S:,.1f} more are asked, and {group} may "
+            f"book {allowed / HOUR_S:,.1f}{after}",
         )
     return Verdict(True, "within the caps")
 

@@ -37,17 +37,13 @@ class DecayedUsage:
         return [self.of(group, now) for group in range(len(self._usage))]
 
 
-def over_share(
-    usage: Sequence[float], active: Sequence[bool], tolerance: float, weight: Sequence[float]
-) -> list[bool]:
+def over_share(usage: Sequence[float], active: Sequence[bool], tolerance: float, weight: Sequence[float]) -> list[bool]:
     """Which groups used more than `tolerance` times their share; a share is the total usage by `weight` over the groups
     that count.
 
     A group counts that used anything or is `active` (waits now). One group alone is never over its share.
     """
-    counting = [
-        weighs for used, waits, weighs in zip(usage, active, weight, strict=True) if used > 0.0 or waits
-    ]
+    counting = [weighs for used, waits, weighs in zip(usage, active, weight, strict=True) if used > 0.0 or waits]
     if len(counting) < 2 or sum(counting) <= 0.0:
         return [False] * len(usage)
     limit = tolerance * sum(usage) / sum(counting)

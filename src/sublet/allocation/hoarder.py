@@ -13,7 +13,7 @@ import numpy as np
 
 from sublet.allocation.policy import Policy
 from sublet.allocation.simulate import simulate
-from sublet.allocation.trace import Jobs
+from sublet.allocation.trace import Jobs, Seconds
 from sublet.errors import InputError
 from sublet.units import HOUR_S
 
@@ -50,9 +50,7 @@ def ask_more(jobs: Jobs, tenant: int, times: int, accounts: int = 1, seed: int =
     generator = np.random.default_rng(seed)
     own = np.flatnonzero(jobs.tenant == tenant)
     more = np.tile(own, times - 1)
-    submit = np.concatenate(
-        [jobs.submit_s, generator.uniform(jobs.submit_s[0], jobs.submit_s[-1], len(more))]
-    )
+    submit = np.concatenate([jobs.submit_s, generator.uniform(jobs.submit_s[0], jobs.submit_s[-1], len(more))])
     taken = np.concatenate([np.arange(len(jobs)), more])
     order = np.argsort(submit, kind="stable")
     taken = taken[order]
@@ -85,7 +83,7 @@ def hoarding(
     accounts: int = 1,
     entitled: Mapping[str, float] | None = None,
 ) -> Hoarding:
-    """What it does to the others that `tenant` asks `times` what it asks; shares are `entitled`, else the usual ones."""
+    """What it does to the others that `tenant` asks `times` what it asks; shares are `entitled`, else usual."""
     shares = usual_shares(jobs) if entitled is None else entitled
     grown, group = ask_more(jobs, tenant, times, accounts)
     before = simulate(jobs, capacity, policy, entitled=shares).wait_s(jobs)[jobs.tenant != tenant]
@@ -96,5 +94,6 @@ def hoarding(
     )
 
 
-def _demand(jobs: Jobs) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.bincount(jobs.tenant, weights=jobs.area, minlength=len(jobs.tenants))
+def _demand(jobs: Jobs) -> Seconds:
+    """Unit-seconds that each tenant asks, shape (tenants,)."""
+    return np.bincount(jobs.tenant, weights=jobs.area, minlength=len(jobs.tenants)).astype(np.float64)

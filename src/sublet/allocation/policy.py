@@ -15,13 +15,14 @@ from sublet.errors import InputError
 OrderBy = Literal["submitted", "shortest", "smallest-area", "wfp3", "patience", "fair-share"]
 Method = Literal["none", "greedy", "easy", "conservative"]
 Candidates = Literal["order", "shortest", "smallest-area"]
-Estimate = Literal["requested", "predicted"]
+Estimate = Literal["requested", "predicted", "predicted-alike"]
 
 
 @dataclass(frozen=True)
 class Durations:
     """Which duration ranks a job: the request, or the request times its tenant's usual share of requests, from the last
-    `history` jobs that ended. Reservations always take the request: it is when the job is ended at the latest."""
+    `history` jobs that ended; predicted-alike takes those of them that requested the same time, where there are two.
+    Reservations always take the request: it is when the job is ended at the latest."""
 
     order: Estimate = "requested"
     history: int = 8

@@ -26,7 +26,7 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defa
 class DurationsSpec(Section, kw_only=True, frozen=True):
     """Which durations rank the jobs; reservations always take the request."""
 
-    order: Annotated[Estimate, Meta(description="The request, or what the tenant's past jobs make likely.")] = (
+    order: Annotated[Estimate, Meta(description="The request, or what past jobs (alike: of that request) say.")] = (
         "requested"
     )
     history: Annotated[int, Meta(ge=1, le=1000, description="Ended jobs of a tenant that a prediction looks at.")] = 8

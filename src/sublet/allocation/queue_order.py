@@ -72,9 +72,7 @@ class QueueOrder:
         self._young: deque[int] = deque()
         self.dynamic = self._changing or self._ages or self._tiered or fair is not None
         self._plain = (
-            self._by in ("wfp3", "patience")
-            and not (self._age_counts or self._ages or self._tiered)
-            and fair is None
+            self._by in ("wfp3", "patience") and not (self._age_counts or self._ages or self._tiered) and fair is None
         )
         self.held: dict[int, Entry] = {}
 

@@ -30,10 +30,11 @@ def simulate(
     """The schedule of `jobs` on `capacity` units; every gang must fit the pool (see `trace.fit_to_pool`).
 
     `affiliates` maps a tenant to the group that it counts with, `entitled` to its share of the pool by contract, in any
-    unit (a group has the sum of its tenants', who is not named has none; left out: all groups the same). With a `snapshot`, the jobs it names run or wait at its
-    `now_s` and the others arrive after it (those submitted earlier and not named are left out); the play ends when job
-    `until_started` has started. `promise` maps jobs to a wait in seconds: those that have to wait are promised a start
-    after that wait, or later where its room is taken, and it is kept (see `simulate_promises`). Raises InputError where a gang is larger than the pool.
+    unit (a group has the sum of its tenants', who is not named has none; left out: all groups the same). With a
+    `snapshot`, the jobs it names run or wait at its `now_s` and the others arrive after it (those submitted earlier and
+    not named are left out); the play ends when job `until_started` has started. `promise` maps jobs to a wait in
+    seconds: those that have to wait are promised a start after that wait, or later where its room is taken, and it is
+    kept (see `simulate_promises`). Raises InputError where a gang is larger than the pool.
     """
     if len(jobs) and int(jobs.size.max()) > capacity:
         raise InputError(

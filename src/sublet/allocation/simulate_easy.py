@@ -58,7 +58,9 @@ class Play:
         self.releases: list[tuple[float, int]] = []  # (latest end by request, job) of what runs, sorted
         self.ends: list[tuple[float, int]] = []  # heap of (end, job)
         self.history: list[list[float]] = [[] for _ in jobs.tenants]
-        self.predicts = policy.durations.order == "predicted"
+        self.alike: dict[tuple[int, float], list[float]] = {}  # the same, of one request
+        self.predicts = policy.durations.order != "requested"
+        self.by_request = policy.durations.order == "predicted-alike"
         self.rank_s: dict[int, float] = {}
         self.tries_elsewhere = policy.backfill.candidates != "order"
         self.head: Entry | None = None  # the blocked job that holds the reservation
@@ -186,16 +188,22 @@ class Play:
 
     def _estimate(self, job: int) -> float:
         history = self.history[self.tenant[job]]
+        if self.by_request:
+            alike = self.alike.get((self.tenant[job], self.request[job]), [])
+            history = alike if len(alike) > 1 else history
         if not history:
             return self.request[job]
         share = sum(history) / len(history)
         return self.request[job] * min(1.0, max(_LEAST_SHARE_OF_REQUEST, share))
 
     def _learn(self, job: int) -> None:
-        history = self.history[self.tenant[job]]
-        history.append(self.duration[job] / self.request[job])
-        if len(history) > self.policy.durations.history:
-            del history[0]
+        kept = [self.history[self.tenant[job]]]
+        if self.by_request:
+            kept.append(self.alike.setdefault((self.tenant[job], self.request[job]), []))
+        for history in kept:
+            history.append(self.duration[job] / self.request[job])
+            if len(history) > self.policy.durations.history:
+                del history[0]
 
     def _begin(self, job: int, now: float, reason: Reason) -> None:
         size = self.size[job]
