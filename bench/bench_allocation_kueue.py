@@ -3,11 +3,12 @@
     python bench/bench_allocation_kueue.py
 
 The parameters are those of test/performance/scheduler/configs in kubernetes-sigs/kueue (baseline: 5 cohorts of 6
-queues, 15,000 workloads; large-scale: 20 cohorts of 100 queues, 60,000). A cohort is a pool of its queues' quotas; a queue is a
-tenant that may use its quota and what it may borrow; classes go by priority, and nobody is preempted. Kueue's figures
-are those of its CI, where every admission passes an API server and an etcd: ours is the decision alone, so that wall
-times are not like for like; what is compared is how well the pool is used and how long a class waits when deciding
-costs what was measured here. That cost is added to each time to admission as if one process decided for all cohorts.
+queues, 15,000 workloads; large-scale: 20 cohorts of 100 queues, 60,000). A cohort is a pool of its queues' quotas; a
+queue is a tenant that may use its quota and what it may borrow; classes go by priority, and nobody is preempted.
+Kueue's figures are those of its CI, where every admission passes an API server and an etcd: ours is the decision alone,
+so that wall times are not like for like; what is compared is how well the pool is used and how long a class waits when
+deciding costs what was measured here. That cost is added to each time to admission as if one process decided for all
+cohorts.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ def admit(
     if booked + asked_unit_s > allowed:
         return Verdict(
             False,
-            f"{booked / HOUR_S:,.1f} unit-hours are booked, {asked_unit_s / HOUR_S:,.1f} more are asked, and {group} may "
-            f"book {allowed / HOUR_S:,.1f}{after}",
+            f"{booked / HOUR_S:,.1f} unit-hours are booked, {asked_unit_s / HOUR_S:,.1f} more are asked, and "
+            f"{group} may book {allowed / HOUR_S:,.1f}{after}",
         )
     return Verdict(True, "within the caps")
 
