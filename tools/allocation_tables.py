@@ -99,8 +99,9 @@ def hoarders(folder: Path) -> str:
     head = "| trace | policy | accounts | others before, h | after | rise | hoarder, h |\n" + "|---" * 7 + "|"
     told = (
         "The tenant whose demand is nearest to an equal part asks ten times what it asks in the trace, from one\n"
-        "account or over five affiliated ones; everybody is entitled to what it asks in the trace. Mean waits; wanted:\n"
-        "the others' rises by at most 10 %. The price of `sublet-shares` is in the column before: bursts are held too."
+        "account or over five affiliated ones; everybody is entitled to what it asks in the trace. Mean waits;\n"
+        "wanted: the others' rises by at most 10 %. The price of `sublet-shares` is in the column before: bursts are\n"
+        "held too."
     )
     return f"## One tenant asks ten times its share\n\n{told}\n\n{head}\n" + "\n".join(rows) + "\n"
 
