@@ -144,6 +144,10 @@ Tiers and shares have policies of their own, `sublet-tiers` and `sublet-shares`:
 On what was not searched on, against EASY (mean, maximum, area-weighted): Chronus 1,280 slots 0.44, 0.93, 1.02; HPC2N on
 240 slots 0.78, 1.00, 1.04 and on 160 slots 0.76, 0.95, 1.09; Kalos on 290 nodes 0.61, 1.12, 1.14. The target was 0.75,
 1.15 and 1.15: HPC2N's mean misses it by 1 to 4 %.
+
+In the tables of whole traces above everybody is entitled to the same, which no trace's tenants were: `sublet-shares`
+then leaves units idle that a large tenant would use (Kalos 0.49 of the pool in use, HPC2N 0.47). It is for pools where
+shares are sold; without contracts use `sublet`.
 """
 
 if __name__ == "__main__":
