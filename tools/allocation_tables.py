@@ -132,15 +132,16 @@ NOTES = """
 Targets for the default policy were set on three traces at once: Kalos (mean 0.95, max 116, area-weighted 22.2), Philly
 (0.70, 30.4, 4.1) and HPC2N on 128 slots (9.0, 160, 28.7). Many patience orders were searched; how
 many was not counted, and their results were not kept. None that was seen meets all nine, which does not say that none
-can. The frontier as it was seen: a policy that meets all of Kalos and Philly is over HPC2N's mean; one that is within 5 % of every target
+can. The frontier as it was seen: a policy that meets all of Kalos and Philly is over HPC2N's mean; one
+that is within 5 % of every target
 misses three of them by 3 to 5 %. What HPC2N needs (short patience for jobs of hours) lengthens the wait of Kalos's
 128-node gangs, of which two fill the pool. We ship the first kind. The table above says that knowing durations better
 does not close the gap by itself: with exact ones the mean is still over 9.0 h. Such queues are chaotic: a change of one
 per cent in a figure of the policy moves the maximum by tens of hours on HPC2N.
 
 Tiers and shares have policies of their own, `sublet-tiers` and `sublet-shares`: in one policy with the short waits of
-`sublet` the p95 of standard work is under an hour already. Of four sets of factors on `sublet`'s own order none met both
-wishes at load 0.92: the best ratio was 0.57, with standard's longest wait at 2.4 times EASY's.
+`sublet` the p95 of standard work is under an hour already. Of four sets of factors on `sublet`'s own order none met
+both wishes at load 0.92: the best ratio was 0.57, with standard's longest wait at 2.4 times EASY's.
 
 On what was not searched on, against EASY (mean, maximum, area-weighted): Chronus 1,280 slots 0.44, 0.93, 1.02; HPC2N on
 240 slots 0.78, 1.00, 1.04 and on 160 slots 0.76, 0.95, 1.09; Kalos on 290 nodes 0.61, 1.12, 1.14. The target was 0.75,
