@@ -217,6 +217,11 @@ class Ground(Stage):
             self.clock.advance(step)
             self.tick()
 
+    @rule()
+    def a_while(self):
+        """Long enough for what was asked for to come, be checked and serve."""
+        self.engine_runs(15, 8)
+
     @rule(boundaries=st.integers(0, 12))
     def process_will_die(self, boundaries):
         self.fuse = boundaries

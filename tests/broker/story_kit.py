@@ -93,9 +93,10 @@ class Stage(RuleBasedStateMachine):
         boot=st.sampled_from([0.0, 3.0, 90.0]),
         late=st.sampled_from([0.0, 3.0, 45.0]),
         spare=st.integers(0, 2),
-        begun=st.booleans(),
+        begun=st.sampled_from([True, True, True, False]),
+        patient=st.booleans(),
     )
-    def opens(self, proves, ends, boot, late, spare, begun):
+    def opens(self, proves, ends, boot, late, spare, begun, patient):
         self.clock = VirtualClock()
         self.provider = MortalProvider(
             fleet(NODES + spare, proves_absence=proves, ends_at_until=ends, boot_s=boot, terminate_s=late),
@@ -107,6 +108,7 @@ class Stage(RuleBasedStateMachine):
         self.engines = [self.world.engine, self.world.new_engine(name="second")]
         self._mortal()
         self.down_since = None
+        self.patient = patient
         self.bookings: dict[str, tuple] = {}
         self.ends: dict[str, object] = {}
         self.starts: dict[str, object] = {}
