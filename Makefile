@@ -9,7 +9,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PYTEST_ARGS ?=
 TIER ?= unit
 TIER_unit := -m "not server and not slow"
-TIER_all := --cov --cov-report=term:skip-covered
+TIER_all :=
 SERVE_ARGS ?=
 CODE := src tests bench tools .ci
 BIN := .venv/bin
@@ -18,13 +18,14 @@ STAMP := .venv/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 PIP_LOCAL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation
 
-.PHONY: demo serve broker-demo test lint lint-format lint-rules lint-types lint-imports format docs generated bench constraints clean help
+.PHONY: demo serve broker-demo test coverage lint lint-format lint-rules lint-types lint-imports format docs generated bench constraints clean help
 
 help:
 	@echo "make demo    quote examples/mpt-30b.yaml, then a broker with this machine as supply: lease, run, receipt (a minute, no network)"
 	@echo "make broker-demo  its second half alone"
 	@echo "make serve   the broker stays up: API at /v1, tokens printed once (SERVE_ARGS=...)"
-	@echo "make test    the unit tests; TIER=all: also those that start a server or take long, with coverage"
+	@echo "make test    the unit tests; TIER=all: also those that start a server or take long"
+	@echo "make coverage  all tests, and what they cover"
 	@echo "make lint    formatting, lint rules, types, import contracts"
 	@echo "make docs    the documentation, strictly, into site/"
 	@echo "make generated  the parts of the docs that are made from data files and code"
@@ -43,6 +44,9 @@ serve: $(RUNTIME)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto $(TIER_$(TIER)) $(PYTEST_ARGS)
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: lint-format lint-rules lint-types lint-imports
 lint-format: $(STAMP)
@@ -67,6 +71,9 @@ generated: $(STAMP)
 	$(BIN)/python tools/job_spec_tables.py
 	$(BIN)/python tools/source_tables.py
 	$(BIN)/python tools/rights_table.py
+	$(BIN)/python tools/api_tables.py
+	$(BIN)/python tools/state_diagram.py
+	$(BIN)/python tools/qualification_checks.py
 	$(BIN)/python tools/bench_table.py
 	$(BIN)/python tools/readme_demo.py
 	$(BIN)/python tools/world_check.py

@@ -236,6 +236,9 @@ GENERATED = [
     ("how-to-job-spec.md", "job_spec_tables"),
     ("data-sources.md", "source_tables"),
     ("security.md", "rights_table"),
+    ("api.md", "api_tables"),
+    ("lease-states.md", "state_diagram"),
+    ("qualification-checks.md", "qualification_checks"),
 ]
 
 

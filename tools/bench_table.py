@@ -25,9 +25,9 @@ SHOWN = {
     "quote_cold": "`sublet quote` from a cold start",
     "quote_ranking": "100,000 offers priced and ranked for one job",
     "catalog_import": "160,603 rows of price lists imported",
-    "serve_start_cpu": "`sublet serve`, from start to first answer",
-    "serve_start_memory": "and its memory then",
-    "list_leases": "lists served with 10,000 leases stored, one process",
+    "serve_start_cpu": "`sublet serve` from start to first answer",
+    "serve_start_memory": "its memory then",
+    "list_leases": "pages of leases served with 10,000 stored, one process",
     "reconcile": "1,000 active leases looked at",
     "order_to_active": "order to active lease, our own time",
 }
@@ -80,7 +80,9 @@ def shown() -> str:
 
 def _plain(record: dict[str, Any], key: str) -> str:
     share = record["unit"] in ("of step time", "share")
-    return f"{record[key]:.1%}" if share else f"{record[key]:.2g} {record['unit']}"
+    if share:
+        return f"{record[key]:.1%}"
+    return f"{record[key]:,.0f} {record['unit']}" if record[key] >= 10 else f"{record[key]:.2g} {record['unit']}"
 
 
 def _bound(record: dict[str, Any]) -> str:

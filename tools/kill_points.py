@@ -2,7 +2,7 @@
 
     python tools/kill_points.py
 
-The default tests take a sample of the points; this takes all of them and says how many there were. Some minutes.
+The tests take some sixty points on each database; this takes all of them and says how many there were. Half an hour.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from marked import replace
 COLUMNS, LINES = 210, 13
 QUOTE = ("quote", "examples/mpt-30b.yaml", "--limit", "6")
 BROKER = ("demo", "broker")
-STEPS = re.compile(r"^(supply|qualify|quote|order|lease|run|meter|predicted|actual|ledger|doctor|audit|done) ")
+STEPS = re.compile(r"^(?=.{9} \S)[a-z]+ +\S")  # a label, and what it says from the eleventh column on
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 
 

@@ -6,6 +6,9 @@ import pytest
 
 from lease_kit import HOUR, OPERATOR, World, fleet
 from sublet.broker.leases.states import State
+from sublet.broker.supply import service as supply
+from sublet.broker.supply import upkeep
+from sublet.broker.supply.values import NodeState
 from sublet.providers.simulated import SimulatedProvider
 from sublet.providers.simulated_faults import Fault
 from sublet.qualification.rehearsal import respond
@@ -26,6 +29,28 @@ def test_a_node_that_is_not_back_yet_is_not_given_to_the_next_lease(world):
     world.clock.set(first.ends_at)
     world.passes(120)
     assert world.get(first.id).state is State.ENDING
+    assert not world.provider.truth(second)
+    world.check()
+    world.provider.clear()
+    world.until(second, State.ACTIVE)
+    world.settle_all()
+    world.check()
+
+
+def test_a_rejected_node_that_is_not_back_yet_is_not_given_to_the_next_lease(world):
+    """Called failed under a lease, then mended on paper, while the provider does not take it back."""
+    first = world.active(nodes=1, hours=2)
+    world.provider.script(Fault("terminate-ignored", times=None))
+    node, now = first.node_ids[0], world.clock.now()
+    world.run(
+        lambda s: upkeep.report_outage(s, node, start=now, until=now + HOUR, reason="ticket", actor=OPERATOR, now=now)
+    )
+    world.passes(60, step=5)
+    assert node not in world.get(first.id).node_ids
+    world.run(lambda s: supply.set_node(s, node, NodeState.DELIVERED, "mended", actor=OPERATOR, now=world.clock.now()))
+    second = world.lease(nodes=1, hours=1)
+    world.passes(120, step=5)
+    assert world.provider.truth(first.id)
     assert not world.provider.truth(second)
     world.check()
     world.provider.clear()

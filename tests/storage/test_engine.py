@@ -115,3 +115,12 @@ def test_the_database_is_its_owners_alone_wherever_the_folder_is(tmp_path):
     database.close()
     assert "sublet.db-wal" in modes
     assert set(modes.values()) == {0}
+
+
+def test_a_connection_in_use_when_its_database_is_closed_is_closed_when_it_is_given_back(database):
+    with database.reading() as session:
+        used = session.connection().connection.dbapi_connection
+        database.close()
+        assert session.execute(text("SELECT 1")).scalar() == 1
+    with pytest.raises(Exception, match="closed"):
+        used.cursor().execute("SELECT 1")

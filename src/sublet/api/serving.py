@@ -87,9 +87,9 @@ def make() -> FastAPI:
 
 def settle() -> None:
     """Tell the garbage collector what stays, and to look less often: an answer makes thousands of values, no cycles."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def _prepare(house: House) -> None:

@@ -26,14 +26,12 @@ def serve(host: str, port: int, database: str | None, workers: int, private_hook
     """
     import gc
 
-    gc.disable()  # imports make no garbage worth looking for, and looking takes a fifth of the time to the first answer
+    gc.disable()  # a start makes no garbage worth looking for, and looking takes a fifth of it; `serving` looks again
     from sublet.api import serving
     from sublet.api.embedded import TOKENS, open_house
     from sublet.api.settings import Settings
     from sublet.catalog.store import home_of
 
-    gc.enable()
-    gc.freeze()
     home = home_of()
     settings = Settings(private_hooks=private_hooks, requests_per_s=rate, burst=4 * rate)
     try:  # before anything is made: a start that cannot listen leaves no tokens behind that nobody saw

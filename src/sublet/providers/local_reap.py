@@ -68,17 +68,29 @@ def end_tree(root: Identity, group: Path | None, patience_s: float = 10.0) -> li
 
 
 def _stopped(ref: str, roots: list[Identity], found: set[Identity]) -> set[Identity]:
-    """All of them, each stopped: rounds until one finds nobody new (or the machine keeps making more)."""
+    """All of them, each stopped: rounds until one finds nobody new (or the machine keeps making more).
+
+    A process that was told to stop may be in the middle of a fork: only when all stand still is nobody new the last.
+    """
     stopped: set[Identity] = set()
-    for _ in range(100):
+    for _ in range(500):
         new = found - stopped
-        if not new:
-            break
         for process in new:
             _signal(process, signal.SIGSTOP)
         stopped |= new
+        still = all(_stands_still(process) for process in stopped)
         found = _members(ref, roots)
+        if still and found <= stopped:
+            break
+        if not still:
+            time.sleep(0.001)
     return stopped | found
+
+
+def _stands_still(process: Identity) -> bool:
+    """Whether it is stopped, or no more."""
+    fields = _stat(process.pid)
+    return fields is None or int(fields[19]) != process.start or fields[0] in (b"T", b"t", b"Z", b"X")
 
 
 def _kill(processes: set[Identity]) -> None:

@@ -58,6 +58,7 @@ class Database:
         self._busy_s = busy_s
         self._turn = threading.Lock()  # SQLite's own waiting is not fair: threads queue here first
         self._mine = threading.local()
+        self._closed = False
 
     @classmethod
     def open(cls, where: str | Path, *, busy_s: float = BUSY_S) -> Database:
@@ -155,7 +156,10 @@ class Database:
                 pause = min(pause * 2, 1.0)
 
     def close(self) -> None:
-        """Close every connection; the database may be opened again."""
+        """Close every connection, those in use as soon as they are given back; the database may be opened again."""
+        if not self._closed:
+            self._closed = True
+            event.listen(self.engine, "checkin", _close_at_once)
         self.engine.dispose()
 
     def _turn_to_write(self, session: Session, marked: bool) -> Mark | None:
@@ -242,6 +246,13 @@ def retriable(error: DBAPIError) -> bool:
     if type(cause).__module__.startswith("psycopg"):
         return name == "OperationalError"  # could not connect: no state was ever given
     return name == "OperationalError" and ("database is locked" in words or "database table is locked" in words)
+
+
+def _close_at_once(connection: Any, _record: Any) -> None:
+    """What was in use when its database was closed does not wait in a pool that nobody has any more."""
+    if connection is not None:
+        with contextlib.suppress(Exception):
+            connection.close()
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -228,15 +228,22 @@ _OVER = [state.value for state in (*FINAL, State.TERMINATED)]
 
 
 def _taken(session: Session, wanted: Sequence[Any]) -> dict[str, set[str]]:
-    """Node -> the leases that have it at the provider, of those nodes that some lease wants and has not asked for."""
+    """Node -> the leases that have it at the provider, of those nodes that some lease wants and has not asked for.
+
+    A lease has it that asked for it, and one that gave it up for as long as the provider shows it.
+    """
     found: dict[str, set[str]] = defaultdict(set)
     if wanted:
-        query = select(_S.node_id, _S.lease_id).join(LeaseRow, _L.id == _S.lease_id)
-        names = {row.node_id for row in wanted}
-        for row in session.execute(
-            query.where(_S.node_id.in_(names), _S.current, _S.state.in_(_AT_PROVIDER), _L.state.not_in(_OVER))
-        ):
-            found[row.node_id].add(row.lease_id)
+        theirs = select(_S.node_id, _S.lease_id).where(_S.node_id.in_({row.node_id for row in wanted}))
+        held = theirs.join(LeaseRow, _L.id == _S.lease_id).where(
+            _S.current, _S.state.in_(_AT_PROVIDER), _L.state.not_in(_OVER)
+        )
+        leaving = theirs.join(IntentRow, _I.ref == _S.ref).where(
+            _I.kind == "terminate", _I.lease_id == _S.lease_id, _I.done_at.is_(None)
+        )
+        for query in (held, leaving):
+            for row in session.execute(query):
+                found[row.node_id].add(row.lease_id)
     return found
 
 
