@@ -67,6 +67,7 @@ generated: $(STAMP)
 	$(BIN)/python tools/job_spec_tables.py
 	$(BIN)/python tools/source_tables.py
 	$(BIN)/python tools/rights_table.py
+	$(BIN)/python tools/qualification_checks.py
 	$(BIN)/python tools/bench_table.py
 	$(BIN)/python tools/readme_demo.py
 	$(BIN)/python tools/world_check.py
