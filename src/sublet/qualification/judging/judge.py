@@ -15,6 +15,7 @@ from sublet.qualification.judging import (
     outliers,
     ports,
     rates,
+    services,
     vendor,
 )
 from sublet.qualification.judging.catalogue import checks, finding
@@ -34,6 +35,7 @@ from sublet.qualification.reading.nccl import Collective
 from sublet.qualification.reading.nccl_topo import KIND as TOPO_FILE
 from sublet.qualification.reading.network import Gpcnet, Perftest
 from sublet.qualification.reading.nvlink import NvlinkStatus
+from sublet.qualification.reading.services import Services
 from sublet.qualification.reading.smi_failure import SmiFailure
 from sublet.qualification.reading.smi_record import SmiLog
 from sublet.qualification.reading.topo import Topology
@@ -53,6 +55,7 @@ _BY_TYPE: dict[type, Callable[[Any, Context], list[Finding]]] = {
     Perftest: rates.judge_perftest,
     Gpcnet: rates.judge_gpcnet,
     host_tests.Stream: rates.judge_stream,
+    Services: services.judge,
 }
 _BY_KIND: dict[str, Callable[[Any, Context], list[Finding]]] = {
     LSPCI: devices.judge,

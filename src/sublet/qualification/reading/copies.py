@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sublet.qualification.reading.text import number
 from sublet.qualification.reading.values import Reading, State, ends_in_a_line
@@ -75,6 +76,39 @@ def read_nvbandwidth(text: str) -> Reading:
         errors=damage,
     )
     return Reading(NVBANDWIDTH, data, tuple(devices), len(devices) or len(rates.get("h2d", [])) or None, state, why)
+
+
+def read_nvbandwidth_json(document: Mapping[str, Any]) -> Reading:
+    """nvbandwidth --json."""
+    rates: dict[str, list[float]] = {}
+    left_out, errors = [], []
+    cases = document.get("testcases")
+    for case in cases if isinstance(cases, list) else []:
+        if not isinstance(case, Mapping):
+            continue
+        name, status = str(case.get("name", "")), str(case.get("status", ""))
+        if status.casefold() in ("failed", "error"):
+            errors.append(f"{name}: {status}")
+        matrix = case.get("bandwidth_matrix")
+        if name not in _NVBANDWIDTH or not isinstance(matrix, list):
+            left_out.append(name)
+            continue
+        cells = [cell for row in matrix if isinstance(row, list) for cell in row]
+        figures = [number(str(cell)) for cell in cells if str(cell) != "N/A"]
+        rates.setdefault(_NVBANDWIDTH[name], []).extend(each for each in figures if each)
+    devices = document.get("GPU Device list", document.get("GPU Devices"))
+    names = [re.sub(r"^\d+: | \(.*$", "", str(each)) for each in devices] if isinstance(devices, list) else []
+    data = Copies({key: tuple(each) for key, each in rates.items()}, tuple(left_out), errors=tuple(errors[:5]))
+    whole = bool(rates) or bool(errors)
+    why = "" if whole else "no test of copies is in it"
+    return Reading(
+        NVBANDWIDTH,
+        data,
+        tuple(names),
+        len(names) or len(rates.get("h2d", [])) or None,
+        "whole" if whole else "cut",
+        why,
+    )
 
 
 def read_bandwidth_test(text: str) -> Reading:

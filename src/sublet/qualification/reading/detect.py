@@ -22,6 +22,7 @@ from sublet.qualification.reading import (
     nccl_topo,
     network,
     nvlink,
+    services,
     smi_failure,
     smi_table,
     smi_text,
@@ -43,10 +44,18 @@ _NCCL_ROW = re.compile(r"^.{0,80}?\s\d+\s+\d+\s+(?:float|half|bfloat16|int8|uint
 _COPY = re.compile(r"^(?:cpu|gpu\w*?)_(?:to|and)_(?:cpu|gpu\w*?)_(?:\w+_)?by_(?:sm|dma)", re.M)
 _GPU_STREAM = re.compile(r"^STREAM_[A-Z]+_\w+_gpu_\d+", re.M)
 _DCGM = re.compile(
-    r"^\| Diagnostic\s+\||Successfully ran diagnostic|^\|.{20,40}\| (?:Pass|Fail|Skip|Warn)(?: - (?:All|GPU)|\s*\|)",
+    r"^\| Diagnostic\s+\|"
+    r"|^Error: (?:Unable to (?:establish a connection to the specified host"
+    r"|connect to host engine"
+    r"|complete diagnostic)|Cannot perform the (?:requested )?(?:diagnostic|operation))|Successfully ran diagnostic"
+    r"|^\|.{20,40}\| (?:Pass|Fail|Skip|Warn)(?: - (?:All|GPU)|\s*\|)",
     re.M,
 )
-_PERFTEST = re.compile(r"BW average\[|(?:RDMA_\w+|Send) (?:Bidirectional )?(?:BW|Latency) Test")
+_PERFTEST = re.compile(
+    r"^ ?(?:Couldn't connect to \S+:\d+|Port number \d+ state is Down|Unable to find the Infiniband)|BW average\["
+    r"|(?:RDMA_\w+|Send) (?:Bidirectional )?(?:BW|Latency) Test",
+    re.M,
+)
 _GPCNET = re.compile(r"^Network(?:Load)? Tests v|must be run on at least \d+ nodes", re.M)
 
 # recognises, reads; in the order in which they are asked
@@ -60,6 +69,7 @@ _TEXTS: tuple[tuple[Callable[[str], object], Callable[[str], Reading]], ...] = (
     (_NVLINK.search, nvlink.read),
     (lambda text: re.search(r"^CA '", text, re.M), ib.read_ibstat),
     (lambda text: re.search(r"^Infiniband device '", text, re.M), ib.read_ibstatus),
+    (services.found_in, services.read),
     (lambda text: nccl.HEADER.search(text) or _NCCL_ROW.search(text) or "Collective test starting" in text, nccl.read),
     (_PERFTEST.search, network.read_perftest),
     (
@@ -138,6 +148,8 @@ def _document(document: Any) -> Reading:
         return Reading(UNKNOWN, state="cut", why="it is a JSON value on its own")
     if "DCGM GPU Diagnostic" in document or "DCGM Diagnostic" in document:
         return dcgm.read_json(document)
+    if isinstance(document.get("nvbandwidth"), Mapping):
+        return copies.read_nvbandwidth_json(document["nvbandwidth"])
     if "fio version" in document or "jobs" in document:
         return host_tests.read_fio(document)
     if any(re.search(r"/ports/\d+/", str(key)) for key in document):

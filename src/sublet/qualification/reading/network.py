@@ -16,7 +16,9 @@ _FIELD = re.compile(r"^\s?(Number of qps|Mtu|Link type|Device|Transport type)\s*
 _UNIT = re.compile(r"BW average\[(\w+/sec)\]")
 _ROW = re.compile(r"^\s*(\d+)\s+(\d+)\s+(\d[\d.]*)\s+(\d[\d.]*)(?:\s+(\d[\d.]*))?\s*$", re.MULTILINE)
 _RULE = re.compile(r"^-{40,}\s*$")
-_TROUBLE = re.compile(r"Couldn't connect|Unable to|Failed to|Completion with error|couldn't|error", re.IGNORECASE)
+_TROUBLE = re.compile(
+    r"Couldn't connect|state is Down|Unable to|Failed to|Completion with error|couldn't|error", re.IGNORECASE
+)
 _UNITS = {"MB/sec": 8 / 1000, "Gb/sec": 1.0, "GB/sec": 8.0, "MiB/sec": 8 * 1.048576 / 1000}  # to Gb/s
 _GPCNET_ROW = re.compile(
     r"^\|\s*(.+?)\s*\|\s*([\d.]+)\s*\|\s*([\d.]+)\s*\|\s*([\d.]+)\s*\|.*\|\s*(usec|MiB/s/rank)\s*\|$"
@@ -66,7 +68,8 @@ def read_perftest(text: str) -> Reading:
             ended = True
         elif line.strip() and not _RULE.match(line):
             ended = False
-    trouble = next((line.strip()[:200] for line in text.split("\n") if _TROUBLE.search(line)), "")
+    troubles = [line.strip()[:200] for line in text.split("\n") if _TROUBLE.search(line)]
+    trouble = next((each for each in troubles if "state is Down" in each), troubles[0] if troubles else "")
     test = {"RDMA_Write": "write", "RDMA_Read": "read", "Send": "send"}.get(title[1] if title else "", "")
     latency = bool(title and title[2] != "BW")
     state: State = "whole" if ended and rows else "cut"
