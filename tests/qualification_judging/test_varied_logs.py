@@ -64,8 +64,8 @@ LINES = [
         "info",
     ),
     (
-        f"{_AT}pci 0000:4e:0.0: 31.504 Gb/s available PCIe bandwidth, limited by 2.5 GT/s PCIe x16 link at 0000:4a:01.0 "
-        "(capable of 504.112 Gb/s with 32.0 GT/s PCIe x16 link)\n",
+        f"{_AT}pci 0000:4e:0.0: 31.504 Gb/s available PCIe bandwidth, limited by 2.5 GT/s PCIe x16 link at "
+        "0000:4a:01.0 (capable of 504.112 Gb/s with 32.0 GT/s PCIe x16 link)\n",
         "pcie.link",
         "fail",
         "WATCH",

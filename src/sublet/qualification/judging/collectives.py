@@ -82,8 +82,7 @@ def _measured(run: Collective, context: Context, nodes: int, check: str) -> list
     name = run.collective or "collective"
     best = max(run.points, key=lambda point: point.size)
     told = f"{name.replace('_', '-')} {best.bus:g} GB/s at {_size(best.size)}"
-    rows = references.curves(run.collective, chip.name if chip else None, nodes) if run.collective else []
-    rows = [row for row in rows if not row.gpus or row.gpus == run.ranks]
+    rows = rows_for(run, context)
     if not run.collective or not rows:
         of = f" of {chip.name}" if chip else ""
         bounded = _bounded(check, run, chip, nodes, told)
@@ -123,6 +122,13 @@ def _dips(run: Collective) -> list[int]:
             found.append(point.size)
         top = max(top, point.bus)
     return found
+
+
+def rows_for(run: Collective, context: Context) -> list[Reference]:
+    """The references that a run may be held to: its collective, chip, nodes and ranks; of every fabric, best first."""
+    chip = context.sold or chips.one_of(run.devices) or context.chip
+    rows = references.curves(run.collective, chip.name if chip else None, _nodes(run)) if run.collective else []
+    return [row for row in rows if not row.gpus or row.gpus == run.ranks]
 
 
 def _silent(run: Collective) -> bool:

@@ -10,6 +10,7 @@ from sublet.qualification.judging import (
     collectives,
     devices,
     gpus,
+    host,
     links,
     logs,
     outliers,
@@ -23,7 +24,7 @@ from sublet.qualification.judging.chips import Chip, chip_of, one_of
 from sublet.qualification.judging.context import Context
 from sublet.qualification.judging.grade import coverage_of, grade_of, verdict_of
 from sublet.qualification.judging.values import GATE, SEVERITIES, Expected, Finding, Judgement
-from sublet.qualification.reading import agents, copies, host_tests
+from sublet.qualification.reading import agents, copies, host_files, host_tests
 from sublet.qualification.reading.dcgm import Diagnostic
 from sublet.qualification.reading.fabric_log import FabricLog
 from sublet.qualification.reading.fleet_results import SUPERBENCH, Curves
@@ -56,6 +57,8 @@ _BY_TYPE: dict[type, Callable[[Any, Context], list[Finding]]] = {
     Gpcnet: rates.judge_gpcnet,
     host_tests.Stream: rates.judge_stream,
     Services: services.judge,
+    host_files.HostFiles: host.judge,
+    host_files.Clock: host.judge_clock,
 }
 _BY_KIND: dict[str, Callable[[Any, Context], list[Finding]]] = {
     LSPCI: devices.judge,
@@ -71,7 +74,8 @@ def judge(readings: Sequence[Reading], expected: Expected | None = None) -> Judg
     chip = _chip(readings)
     context = Context(expected or Expected(), chip)
     findings = [each for reading in readings for each in findings_of(reading, context)]
-    findings = _merged(findings) if len(readings) > 1 else findings
+    if len(readings) > 1:
+        findings = _merged([*findings, *host.judge_together(readings)])
     findings = _explained(findings)
     if not findings:
         findings = [finding("observe.complete", "incomplete", "nothing that can be judged was read")]

@@ -14,6 +14,7 @@ from sublet.qualification.reading import (
     dcgm,
     fabric_log,
     fleet_results,
+    host_files,
     host_tests,
     ib,
     kernel_log,
@@ -61,6 +62,9 @@ _GPCNET = re.compile(r"^Network(?:Load)? Tests v|must be run on at least \d+ nod
 # recognises, reads; in the order in which they are asked
 _TEXTS: tuple[tuple[Callable[[str], object], Callable[[str], Reading]], ...] = (
     (kernel_log.opens_like_one, kernel_log.read),
+    (host_files.found_in, host_files.read),
+    (lambda text: re.search(r"^NTPSynchronized=", text, re.M), host_files.read_timedatectl),
+    (lambda text: "Leap status" in text and "Reference ID" in text, host_files.read_chrony),
     (lambda text: "<nvidia_smi_log" in text, smi_xml.read),
     (lambda text: re.search(r"<system version=", text), nccl_topo.read),
     (_SMI_TEXT.search, smi_text.read),
@@ -115,6 +119,8 @@ def _read(text: str) -> Reading:
         found = _json(text)
         if found is not None:
             return found
+    if host_files.found_in(text):
+        return host_files.read(text)
     log_like = any(mark in text for mark in ("NVSMI", "NVRM", "<nvidia", "| NVIDIA-SMI"))
     if not log_like and smi_failure.found_in(text):
         return smi_failure.read(text)

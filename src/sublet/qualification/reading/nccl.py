@@ -34,7 +34,8 @@ _ASKED = re.compile(r"minBytes (\d+) maxBytes (\d+)")
 HEADER = re.compile(r"algbw\s+busbw|^# nThread \d+ nGpus \d+|Test (?:NCCL|CUDA) failure|NCCL WARN ", re.MULTILINE)
 _FAILURE = re.compile(
     r"Test (?:NCCL|CUDA|RCCL|HIP) failure|caught collective operation timeout|Got completion from peer"
-    r"|NCCL WARN .*(?:failed|error|timed? ?out|closed)|(?:NCCL|CUDA) error|Segmentation fault|DUE TO TIME LIMIT|mpirun (?:noticed|detected)"
+    r"|NCCL WARN .*(?:failed|error|timed? ?out|closed)|(?:NCCL|CUDA) error|Segmentation fault|DUE TO TIME LIMIT"
+    r"|mpirun (?:noticed|detected)"
 )
 
 
