@@ -130,3 +130,39 @@ def record(folder: Path, host: str | None) -> None:
 
     answered = observing.record(SshHost(host) if host else LiveHost(), folder)
     click.echo(f"{folder}: {answered} of {len(observing.commands())} commands answered")
+
+
+@qualify.command("watch")
+@click.option("--every", "period_s", metavar="SECONDS", type=click.FloatRange(min=0.1), default=60.0, show_default=True)
+@click.option("--times", type=click.IntRange(min=1), help="End after so many rounds; without it, never.")
+def watch(period_s: float, times: int | None) -> None:
+    """Watch this machine's counters and its kernel's log while a job runs; one JSON line a round.
+
+    A round starts no process. A GPU's own counters need the package nvidia-ml-py.
+    """
+    import itertools
+    import time
+
+    from sublet.qualification.hosts.watch import Watcher, library
+
+    watcher = Watcher(nvml=library())
+    try:
+        for number in itertools.count(1):
+            seen = watcher.round()
+            line = {
+                "schema": "sublet.qualification.round/1",
+                "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                "counters": seen.counters,
+                "cpu_s": round(seen.cpu_s, 6),
+                "findings": [
+                    {"check": f.check, "outcome": f.outcome, "severity": f.severity, "message": f.message}
+                    for f in seen.findings
+                    if f.outcome != "pass"
+                ],
+            }
+            click.echo(json.dumps(line, ensure_ascii=False))
+            if times is not None and number >= times:
+                return
+            time.sleep(period_s)
+    finally:
+        watcher.close()

@@ -16,6 +16,7 @@ from sublet.qualification.judging import (
     outliers,
     ports,
     rates,
+    repeats,
     services,
     vendor,
 )
@@ -75,7 +76,7 @@ def judge(readings: Sequence[Reading], expected: Expected | None = None) -> Judg
     context = Context(expected or Expected(), chip)
     findings = [each for reading in readings for each in findings_of(reading, context)]
     if len(readings) > 1:
-        findings = _merged([*findings, *host.judge_together(readings)])
+        findings = _merged([*findings, *host.judge_together(readings), *_repeated(readings)])
     findings = _explained(findings)
     if not findings:
         findings = [finding("observe.complete", "incomplete", "nothing that can be judged was read")]
@@ -89,6 +90,10 @@ def judge(readings: Sequence[Reading], expected: Expected | None = None) -> Judg
         grade=grade_of(findings),
         coverage=coverage_of(findings),
     )
+
+
+def _repeated(readings: Sequence[Reading]) -> list[Finding]:
+    return repeats.judge_stability(repeats.repeats_of(readings))
 
 
 def _chip(readings: Sequence[Reading]) -> Chip | None:

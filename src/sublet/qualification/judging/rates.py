@@ -5,6 +5,7 @@ from __future__ import annotations
 from sublet.qualification.judging import chips, references
 from sublet.qualification.judging.catalogue import finding, limit
 from sublet.qualification.judging.context import Context
+from sublet.qualification.judging.outliers import low_ones
 from sublet.qualification.judging.values import Finding
 from sublet.qualification.reading.copies import Copies
 from sublet.qualification.reading.host_tests import FioJob, Stream
@@ -15,6 +16,7 @@ _CLASSES = (10.0, 25.0, 40.0, 50.0, 56.0, 100.0, 200.0, 400.0, 800.0)  # Gb/s of
 _NVME = 1e9  # bytes/s: half a PCIe gen 3 disk
 _MANY, _SERVER = 32, 40e9  # threads, bytes/s: two channels of DDR4-2666
 _OF_PEAK = 0.7  # of the memory's peak that a copy reaches at the least (0.75 to 0.93 on healthy chips in public logs)
+_SIBLINGS = 4
 _ENOUGH = 1 << 20  # bytes of a message that fills a link
 
 
@@ -43,9 +45,21 @@ def judge_copies(copies: Copies, devices: tuple[str, ...], context: Context) -> 
             found.append(finding("perf.hbm", "pass" if good else "fail", said, None if good else "WATCH"))
         else:
             found.append(_against("perf.hbm", "memory", min(memory), chip, "in GPU memory"))
+    found += _uneven(copies)
     if not found and copies.left_out:
         found.append(finding("perf.h2d_d2h", "incomplete", "nothing that can be compared was measured", "INFO"))
     return found
+
+
+def _uneven(copies: Copies) -> list[Finding]:
+    """GPUs that are slower than their siblings in one node, though each may meet the line."""
+    for key in ("hbm", "h2d", "d2h"):
+        values = {f"GPU {index}": rate for index, rate in enumerate(copies.rates.get(key, ()))}
+        low = low_ones(values) if len(values) >= _SIBLINGS else {}
+        if low:
+            words = ", ".join(f"{name} {share:.0%}" for name, share in list(low.items())[:4])
+            return [finding("perf.straggler", "fail", f"{key}: {words} of its siblings' median", where=tuple(low))]
+    return []
 
 
 def _host(rates: dict[str, tuple[float, ...]], chip: chips.Chip | None) -> list[Finding]:
