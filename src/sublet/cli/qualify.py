@@ -166,3 +166,16 @@ def watch(period_s: float, times: int | None) -> None:
             time.sleep(period_s)
     finally:
         watcher.close()
+
+
+@qualify.command("tune")
+@click.option("--recorded", metavar="FILE|DIR", type=click.Path(path_type=Path), help="Plan for a recording.")
+@click.option("--host", metavar="USER@NODE", help="Tune a node over SSH.")
+@click.option("--apply", is_flag=True, help="Do it; without it only the plan is shown.")
+@click.option("--restore", "back", is_flag=True, help="Put back everything that the journal holds.")
+@click.option("--journal", type=click.Path(path_type=Path), default=Path("sublet-tuning.jsonl"), show_default=True)
+def tune(recorded: Path | None, host: str | None, apply: bool, back: bool, journal: Path) -> None:
+    """Mend what can be mended: one remedy at a time, observed again, kept or undone, all of it in a journal."""
+    from sublet.cli.tune import run
+
+    run(recorded, host, journal, apply=apply, back=back)

@@ -71,6 +71,11 @@ def _odd(compute: list[Port], others: list[Port]) -> list[Port]:
     return slow if len(compute) + len(slow) in (2, 4, 8, 16) and len(compute) > 2 else []
 
 
+def compute_ports(ports: Ports, context: Context) -> tuple[list[Port], list[Port]]:
+    """Ports of the compute fabric, and the others."""
+    return _groups(ports.ports, context) if ports.ports else ([], [])
+
+
 def _physical(ports: list[Port]) -> str:
     return ", ".join(sorted({port.physical or port.state for port in ports}))
 
