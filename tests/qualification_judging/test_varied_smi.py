@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from _varied_smi import node, section, smi_q
 
+from _recorded_node import smi_xml
 from sublet.qualification.judging.judge import judge
 from sublet.qualification.reading.detect import read
 
@@ -102,3 +103,10 @@ def test_a_gpu_that_is_lost_among_others_and_one_that_is_not_shown():
     assert judge([read(lost)]).verdict == "critical"
     assert judge([read(smi_q(node(7), attached=8))]).verdict == "info"
     assert judge([read(smi_q(node(8))[:-900])]).verdict == "unknown"
+
+
+def test_a_whole_document_that_lacks_one_of_eight_is_not_called_well():
+    lacking = smi_xml(7).replace("<attached_gpus>7", "<attached_gpus>8")
+    assert judge([read(lacking)]).verdict == "unknown"
+    asked = smi_xml(1).replace("<attached_gpus>1", "<attached_gpus>8")
+    assert judge([read(asked)]).verdict == "info"

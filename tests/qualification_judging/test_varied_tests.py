@@ -345,3 +345,36 @@ def test_a_card_that_answers_with_ones_fell_off_the_bus():
     )
     assert judge([read(good)]).verdict == "info"
     assert found(judge([read(good.replace("rev a1", "rev ff", 1))]), "fail") == {"observe.tool": "REBOOT"}
+
+
+def bandwidth_test(up=55.2, down=55.3):
+    tables = "".join(
+        f" {name} Bandwidth, 1 Device(s)\n PINNED Memory Transfers\n   Transfer Size (Bytes)\tBandwidth(GB/s)\n"
+        f"   32000000\t\t\t{rate}\n\n"
+        for name, rate in (("Host to Device", up), ("Device to Host", down))
+    )
+    return f"[CUDA Bandwidth Test] - Starting...\n Device 0: {H100}\n Quick Mode\n\n{tables}Result = PASS\n"
+
+
+def test_bandwidth_test_as_it_prints_tables():
+    assert judge([read(bandwidth_test())]).verdict == "pass"
+    assert found(judge([read(bandwidth_test(up=12.1))]), "fail") == {"perf.h2d_d2h": "REBOOT"}
+    assert judge([read(bandwidth_test()[:-15])]).verdict == "unknown"
+    in_mb = bandwidth_test(55200.0, 55300.0).replace("GB/s", "MB/s")
+    assert read(in_mb).data.rates == {"h2d": (55.2,), "d2h": (55.3,)}
+
+
+def test_latency_is_told_and_not_graded():
+    rule = "-" * 87 + "\n"
+    columns = " #bytes #iterations    t_min[usec]    t_max[usec]  t_typical[usec]    t_avg[usec]    t_stdev[usec]\n"
+    row = " 2  1000  1.52  3.45  1.57  1.58  0.05\n"
+    text = f"{rule}                    RDMA_Write Latency Test\n{rule}{columns}{row}{rule}"
+    judgement = judge([read(text)])
+    assert (judgement.kind, judgement.verdict) == ("perftest ib_write_lat", "info")
+    assert "1.58 us at 2 bytes" in judgement.findings[0].message + judgement.findings[-1].message
+
+
+def test_a_providers_check_of_a_card_is_a_finding_of_ports():
+    lines = ["INFO - GPU ECC Test: Passed", "ERROR - mlx5_5 link check: Failed", "INFO - Finished check"]
+    text = "".join(f"2025-03-19 04:11:52,123 - {line}\n" for line in lines)
+    assert found(judge([read(text)]), "fail") == {"ib.ports": "ISOLATE"}

@@ -72,7 +72,9 @@ def _count(log: SmiLog, context: Context) -> list[Finding]:
     if attached is None:
         return [finding("gpu.count", "incomplete", f"{shown} shown, and nothing says how many there are", "INFO")]
     if shown < attached:
-        return [finding("gpu.count", "incomplete", f"{shown} of {attached} attached GPUs are shown", "INFO")]
+        # one GPU alone was asked for with -i; several of more, in a whole document, is what a lost GPU looks like
+        grave: Severity | None = None if log.schema and shown > 1 else "INFO"
+        return [finding("gpu.count", "incomplete", f"{shown} of {attached} attached GPUs are shown", grave)]
     return [finding("gpu.count", "pass", f"{shown} of {attached} attached GPUs are shown")]
 
 

@@ -165,7 +165,7 @@ _PROVIDER: tuple[tuple[str, str, Severity | None], ...] = (
     (r"gpu count|bus check", "gpu.count", None),
     (r"pcie", "pcie.link", None),
     (r"flap", "ib.flap", None),
-    (r"rdma|interface|wpa|rttcc", "ib.ports", None),
+    (r"rdma|interface|wpa|rttcc|mlx\d|infiniband|\bib\b|link check", "ib.ports", None),
     (r"xid", "xid", None),
     (r"nvlink|links detected", "nvlink.links", None),
     (r"nccl|allreduce|all_reduce", "perf.allreduce_intra", None),

@@ -16,6 +16,9 @@ _SUM = re.compile(r"^SUM (\w+) ([\d.]+)\s*$")
 _MATRIX = re.compile(r"^\s*\d+\s+((?:N/A|[\d.]+)(?:\s+(?:N/A|[\d.]+))*)\s*$")
 _DEVICE = re.compile(r"^\s*Device (\d+): \"?([^\"(]+?)\"?(?:\s+\(.*| {2,}.*)?$")
 _ITEM = re.compile(r"^bandwidthTest-(\w+)-(\w+), Bandwidth = ([\d.]+) (GB|MB)/s.*Size = (\d+) bytes")
+_TITLE = re.compile(r"^\s*(Host to Device|Device to Host|Device to Device) Bandwidth", re.IGNORECASE)
+_TABLE_ROW = re.compile(r"^\s+(\d{3,15})\s+([\d.]+)\s*$")
+_DIRECTIONS = {"host to device": "h2d", "device to host": "d2h", "device to device": "hbm"}
 _COPY = re.compile(r"^((?:cpu|gpu)\w*)\s+([\d.]+)\s*$")
 _STREAM = re.compile(r"^STREAM_([A-Z]+)_(\w+?)_gpu_(\d+)_buffer_(\d+)_block_(\d+)\s+([\d.]+)(?:\s+([\d.]+))?\s*$")
 _PEAK = re.compile(r"= ([\d.]+) GB/s PEAK")
@@ -115,9 +118,25 @@ def read_bandwidth_test(text: str) -> Reading:
     """bandwidthTest: the rate at the largest size of each direction, pinned memory only."""
     best: dict[str, tuple[int, float]] = {}
     left_out, devices = set(), []
+    in_mb = False
     names = {"H2D": "h2d", "D2H": "d2h", "D2D": "hbm"}
+    current = ""  # direction of the table that the line stands in, where they are printed as tables
+    pinned = False
     for line in text.split("\n"):
         item, device = _ITEM.match(line), _DEVICE.match(line)
+        title, row = _TITLE.match(line), _TABLE_ROW.match(line)
+        if title:
+            current, pinned = _DIRECTIONS[title[1].casefold()], False
+        elif "PINNED Memory" in line:
+            pinned = True
+        elif row and current and (pinned or current == "hbm"):
+            size, rate = int(row[1][:15]), number(row[2]) or 0.0
+            if size >= best.get(current, (0, 0.0))[0]:
+                best[current] = size, rate / (1000 if in_mb else 1)
+        elif row and current:
+            left_out.add(f"{current} pageable")
+        elif "Transfer Size" in line:
+            in_mb = "MB/s" in line
         if device:
             devices.append(device[2].strip())
         if not item:
