@@ -156,8 +156,22 @@ ECC = "ip-10-0-0-1: Test CUDA failure common.cu:303 'uncorrectable ECC error enc
         (collective({128 * MIB: 50, 8 * GIB: 62}, ranks=16), "unknown", "incomplete", "perf.allreduce_inter"),
         (collective({128 * MIB: 300}, ranks=16, end=False) + BROKEN, "unknown", "incomplete", "perf.allreduce_inter"),
         (collective({128 * MIB: 300}, ranks=16, end=False) + ECC, "critical", "fail", "ecc.uncorrectable"),
+        (collective({GIB: 350, 8 * GIB: 365}, ranks=4), "pass", "pass", "perf.allreduce_intra"),
+        (collective(PAIR, ranks=16).replace("470.00", "nan"), "unknown", "incomplete", "observe.complete"),
+        (collective(PAIR, ranks=16, product="NVIDIA H200"), "pass", "pass", "perf.allreduce_inter"),
+        (
+            collective({GIB: 30, 8 * GIB: 31}, product="AMD Instinct MI300X", head="# rccl-tests"),
+            "critical",
+            "fail",
+            "perf.allreduce_intra",
+        ),
         (CUDA_802, "critical", "fail", "fabric.manager"),
-        (collective(NODE, product="AMD Instinct MI300X", head="# rccl-tests"), "info", "incomplete", None),
+        (
+            collective(scaled(NODE, 0.65), product="AMD Instinct MI300X", head="# rccl-tests"),
+            "info",
+            "incomplete",
+            None,
+        ),
     ],
 )
 def test_a_run_of_nccl_tests(text, verdict, outcome, check):
@@ -378,3 +392,24 @@ def test_a_providers_check_of_a_card_is_a_finding_of_ports():
     lines = ["INFO - GPU ECC Test: Passed", "ERROR - mlx5_5 link check: Failed", "INFO - Finished check"]
     text = "".join(f"2025-03-19 04:11:52,123 - {line}\n" for line in lines)
     assert found(judge([read(text)]), "fail") == {"ib.ports": "ISOLATE"}
+
+
+SAMPLES = {
+    "nccl": collective(PAIR, ranks=16),
+    "nvbandwidth": nvbandwidth(396.0),
+    "perftest": perftest(392.1),
+    "bandwidthTest": bandwidth_test(),
+    "stream": stream(363000),
+    "fio": fio(7e9),
+    "dcgm 3": dcgm_3([{"name": "PCIe", "results": [{"gpu_ids": "0,1", "status": "PASS"}]}]),
+    "dcgm 4": dcgm_4([{"name": "memory", "results": [_entity(0, "Pass")]}]),
+    "gpud": gpud("accelerator-nvidia-ecc", "Healthy"),
+    "timedatectl": "NTPSynchronized=yes\nNTP=yes\n",
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_prefix_of_a_sample_passes(name):
+    text = SAMPLES[name].rstrip()
+    for end in range(1, len(text), max(1, len(text) // 60)):
+        assert judge([read(text[:end])]).verdict != "pass", text[:end][-40:]

@@ -100,16 +100,17 @@ def _measured(run: Collective, context: Context, nodes: int, check: str) -> list
 
 def _bounded(check: str, run: Collective, chip: chips.Chip | None, nodes: int, told: str) -> Finding | None:
     """Where no reference is near: what no working NVSwitch node falls below, and what its links cannot carry."""
-    if nodes != 1 or chip is None or not chip.nvswitch or run.ranks != 8:
+    if nodes != 1 or chip is None or chip.fabric not in ("nvswitch", "mesh") or run.ranks != 8:
         return None
     large = [point.bus for point in run.points if point.size >= 1 << 30]
-    peak = chip.links * chip.link_gb_per_s * (2 * 7 / 8 if run.collective == "all_reduce" else 1)
+    in_switch = chip.nvswitch and run.collective == "all_reduce"  # a switch that reduces sends each part once
+    peak = chip.links * chip.link_gb_per_s * (2 * 7 / 8 if in_switch else 1)
     if not large or not peak:
         return None
     if max(large) > references.HIGHEST * peak:
         return finding("perf.too_good", "incomplete", f"{told}, and more than {peak:.0f} cannot be: measure again")
     if max(large) < references.LOWEST * peak:
-        said = f"{told}: under {references.LOWEST:.0%} of what {chip.links} NVLinks of {chip.name} can carry"
+        said = f"{told}: under {references.LOWEST:.0%} of what {chip.links} links of {chip.name} can carry"
         return finding(check, "fail", said)
     return None
 
@@ -128,7 +129,7 @@ def rows_for(run: Collective, context: Context) -> list[Reference]:
     """The references that a run may be held to: its collective, chip, nodes and ranks; of every fabric, best first."""
     chip = context.sold or chips.one_of(run.devices) or context.chip
     rows = references.curves(run.collective, chip.name if chip else None, _nodes(run)) if run.collective else []
-    return [row for row in rows if not row.gpus or row.gpus == run.ranks]
+    return [row for row in rows if not row.gpus or run.ranks in (None, row.gpus)]
 
 
 def _silent(run: Collective) -> bool:

@@ -79,8 +79,8 @@ def read_timedatectl(text: str) -> Reading:
     said = dict(line.partition("=")[::2] for line in text.split("\n") if "=" in line)
     word = said.get("NTPSynchronized")
     known = word in ("yes", "no") and ends_in_a_line(text)
-    why = "" if known else "NTPSynchronized is not there"
-    return Reading(TIMEDATECTL, Clock(word == "yes") if known else None, state="whole" if known else "cut", why=why)
+    why = "it shows only the properties that were asked for" if known else "NTPSynchronized is not there"
+    return Reading(TIMEDATECTL, Clock(word == "yes") if known else None, state="unproven" if known else "cut", why=why)
 
 
 def read_chrony(text: str) -> Reading:

@@ -17,6 +17,7 @@ _ROW = re.compile(
     r"^\s*(\d{1,15})\s+(\d{1,15})\s+([a-z]\w+)\s+(?:([a-z]+)\s+)?(?:(-?\d+)\s+)?"
     r"([\d.]+)\s+([\d.]+)\s+([\d.]+)\s+(\S+)(?:\s+([\d.]+)\s+([\d.]+)\s+([\d.]+)\s+(\S+))?\s*$"
 )
+_LIKE_ROW = re.compile(r"^\s*\d{1,15}\s+\d{1,15}\s+(?:float|half|bfloat16|double|u?int\d+)\s")
 _DEVICE = re.compile(r"Rank\s+(\d+)\s+(?:Group\s+\d+\s+)?Pid\s+\d+ on\s+(\S+) device\s+(\d+) \[([^\]]*)\]\s+(.+?)\s*$")
 _STARTED = re.compile(r"Collective test starting: (\w+)")
 _NAMED = re.compile(
@@ -80,6 +81,7 @@ def read(text: str) -> Reading:
     nranks: list[int] = []
     version = network = ""
     concluded = started = False
+    odd: list[str] = []
     failure = ""
     for raw in text.split("\n"):
         line = unprefixed(raw) if raw[:1] not in (" ", "#") else raw
@@ -90,6 +92,9 @@ def read(text: str) -> Reading:
             operations[operation] += 1
             if share:
                 shares[share] += 1
+            continue
+        if _LIKE_ROW.match(line):
+            odd.append(f"cannot read the row {line.strip()[:80]!r}")
             continue
         device = _DEVICE.search(line)
         if device:
@@ -143,6 +148,8 @@ def read(text: str) -> Reading:
     why = "" if ended else "the end of the run is not there"
     if not ends_in_a_line(text):
         state, why = "cut", "the text ends inside a line"
+    elif odd:
+        state, why = "cut", odd[0]
     elif not points and not failure:
         state, why = "cut", "it holds no row of figures"
     return Reading(kind, run, run.devices, listed or run.ranks, state, why)
