@@ -107,6 +107,14 @@ LINES = [
     (f"{_UNIT}     Active: inactive (dead)\n", "fabric.manager", "fail", "RESET", "critical"),
     (f"{_UNIT}     Active: failed (Result: exit-code) since Tue\n", "fabric.manager", "fail", "RESET", "critical"),
     (f"{_UNIT}     Active: active (running) since Tue\n", "fabric.manager", "pass", None, "info"),
+    (
+        '{"MESSAGE": "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.", "_TRANSPORT": "kernel"}\n',
+        "xid",
+        "fail",
+        "REBOOT",
+        "critical",
+    ),
+    ('{"MESSAGE": "x"}\n{"MESSAGE": "NVRM: Xid (PCI:0000:3b:00): 62, x"}\n', "xid", "fail", "RESET", "critical"),
     ("Unit nvidia-fabricmanager.service could not be found.\n", "fabric.manager", "incomplete", "INFO", None),
 ]
 

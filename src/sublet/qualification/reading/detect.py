@@ -164,6 +164,8 @@ def _document(document: Any) -> Reading:
         return agents.read_gpud(document)
     if isinstance(document.get("pci"), Mapping):
         return agents.read_manifest(document)
+    if "MESSAGE" in document:
+        return _rows([document], broken=False) or Reading(UNKNOWN, state="cut", why="no message is in it")
     if "event" in document:
         return dcgm.read_events([document])
     if "node" in document:
@@ -190,7 +192,10 @@ def _lines(text: str) -> tuple[list[Mapping[str, Any]], bool]:
 
 
 def _rows(rows: list[Mapping[str, Any]], broken: bool) -> Reading | None:
-    if any("event" in row for row in rows):
+    if any("MESSAGE" in row for row in rows):  # journalctl -o json
+        said = "".join(f"kernel: {row['MESSAGE']}\n" for row in rows if isinstance(row.get("MESSAGE"), str))
+        reading = kernel_log.read(said)
+    elif any("event" in row for row in rows):
         reading = dcgm.read_events(rows)
     elif any("node" in row for row in rows):
         reading = fleet_results.read_superbench(rows, whole=not broken)
