@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
 from click.testing import CliRunner
 
-from _recorded_node import outputs, smi_xml
+from _recorded_node import all_reduce, outputs, smi_xml
 from sublet.cli import cli
 from sublet.errors import InputError
 from sublet.qualification.hosts.live import LiveHost
@@ -159,3 +160,23 @@ def test_bad_arguments_are_one_sentence(arguments):
     done = run(*arguments)
     assert isinstance(done.exception, InputError)
     assert "\n" not in str(done.exception)
+
+
+def test_the_page_draws_the_curve_and_its_reference_and_fetches_nothing(tmp_path):
+    place, page = tmp_path / "run.log", tmp_path / "report.html"
+    place.write_text(all_reduce({128: 130.0, 1024: 300.0, 2048: 440.0, 8192: 470.0}))
+    done = CliRunner().invoke(cli, ["qualify", "--recorded", str(place), "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    text = page.read_text()
+    assert text.count("<circle") == 4
+    assert 'class="reference"' in text
+    assert "128 MiB: 130 GB/s" in text
+    assert "perf.allreduce_inter" in text
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import", text)
+
+
+def test_the_page_escapes_what_a_recording_says(tmp_path):
+    place, page = tmp_path / "x.txt", tmp_path / "report.html"
+    place.write_text("GPU 0: <script>alert(1)</script> (UUID: GPU-0)\n\t Link 0: <b>x</b> GB/s\n")
+    assert CliRunner().invoke(cli, ["qualify", "--recorded", str(place), "--html", str(page)]).exit_code == 0
+    assert "<script>alert" not in page.read_text()

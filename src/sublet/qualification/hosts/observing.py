@@ -16,6 +16,7 @@ from sublet.errors import InputError
 from sublet.qualification.hosts.protocol import LONGEST, Host, Output
 from sublet.qualification.hosts.recorded import INDEX, SCHEMA, RecordedHost
 from sublet.qualification.reading.detect import UNKNOWN, read
+from sublet.qualification.reading.host_files import of_files
 from sublet.qualification.reading.ib import read_sysfs
 from sublet.qualification.reading.values import Reading
 
@@ -105,7 +106,16 @@ def _directory(place: Path) -> list[Reading]:
             if path.is_file()
         }
         found.append(read_sysfs(content))
-    paths = [path for path in sorted(place.rglob("*")) if path.is_file() and tree not in path.parents]
+    trees = [place / name for name in ("proc", "sys", "etc")]
+    kept = {
+        f"/{path.relative_to(place)}": path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+        for folder in trees
+        for path in sorted(folder.rglob("*"))[:_MOST_FILES]
+        if path.is_file()
+    }
+    if kept:
+        found.append(of_files(kept))
+    paths = [path for path in sorted(place.rglob("*")) if path.is_file() and not set(trees) & set(path.parents)]
     for path in paths[:_MOST_FILES]:
         with path.open("rb") as file:
             reading = read(file.read(LONGEST), source=str(path.relative_to(place)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from sublet.qualification.judging import chips, references
 from sublet.qualification.judging.catalogue import finding, limit
@@ -25,10 +26,30 @@ _INTRA, _INTER = "perf.allreduce_intra", "perf.allreduce_inter"
 
 def judge(run: Collective, context: Context) -> list[Finding]:
     """Findings over one run of nccl-tests or rccl-tests."""
-    if not run.points:
-        return []
     nodes = _nodes(run)
     check = _INTER if nodes > 1 else _INTRA
+    broken = _broken(run, check) if run.failure else []
+    return broken + (_measured(run, context, nodes, check) if run.points else [])
+
+
+# what a run says when it breaks off -> the check that failed, and what it means
+_CAUSES = (
+    (r"system not yet initialized", "fabric.manager", "CUDA error 802: the fabric manager is not at work"),
+    (r"uncorrectable ECC|ECC error", "ecc.uncorrectable", "an uncorrected error of memory"),
+    (r"fallen off|GPU is lost|no CUDA-capable device|device\(?s?\)? is/are busy", "observe.tool", "a GPU is gone"),
+    (r"RETRY_EXC|status=12|vendor err 129", "ib.errors", "a transport's retries ran out: a link or a port"),
+)
+
+
+def _broken(run: Collective, check: str) -> list[Finding]:
+    """A run that broke off: a fault that it names, else one that decides nothing about the hardware."""
+    for pattern, blamed, words in _CAUSES:
+        if re.search(pattern, run.failure, re.IGNORECASE):
+            return [finding(blamed, "fail", f"the run broke off: {words}: {run.failure[:160]}")]
+    return [finding(check, "incomplete", f"the run broke off: {run.failure[:200]}")]
+
+
+def _measured(run: Collective, context: Context, nodes: int, check: str) -> list[Finding]:
     alone = (run.nranks and max(run.nranks) == 1) or run.ranks == 1 or _silent(run)
     found: list[Finding] = []
     if alone:
@@ -61,12 +82,54 @@ def judge(run: Collective, context: Context) -> list[Finding]:
     name = run.collective or "collective"
     best = max(run.points, key=lambda point: point.size)
     told = f"{name.replace('_', '-')} {best.bus:g} GB/s at {_size(best.size)}"
-    rows = references.curves(run.collective, chip.name if chip else None, nodes) if run.collective else []
-    rows = [row for row in rows if not row.gpus or row.gpus == run.ranks]
+    rows = rows_for(run, context)
     if not run.collective or not rows:
         of = f" of {chip.name}" if chip else ""
+        bounded = _bounded(check, run, chip, nodes, told)
+        if bounded:
+            return [*found, bounded]
         return [*found, finding(check, "incomplete", f"{told}; no reference for {name}{of} on {nodes} nodes", "INFO")]
-    return [*found, _compare(check, run, rows, chip is not None, nodes, context, told)]
+    dips = _dips(run)
+    if dips:
+        said = f"{told}; {', '.join(map(_size, dips[:3]))} under half of what smaller messages reach"
+        found.append(finding(check, "fail", said, "WATCH"))
+    compared = _compare(check, run, rows, chip is not None, nodes, context, told)
+    bounded = _bounded(check, run, chip, nodes, told) if compared.outcome == "incomplete" else None
+    return [*found, bounded or compared]
+
+
+def _bounded(check: str, run: Collective, chip: chips.Chip | None, nodes: int, told: str) -> Finding | None:
+    """Where no reference is near: what no working NVSwitch node falls below, and what its links cannot carry."""
+    if nodes != 1 or chip is None or chip.fabric not in ("nvswitch", "mesh") or run.ranks != 8:
+        return None
+    large = [point.bus for point in run.points if point.size >= 1 << 30]
+    in_switch = chip.nvswitch and run.collective == "all_reduce"  # a switch that reduces sends each part once
+    peak = chip.links * chip.link_gb_per_s * (2 * 7 / 8 if in_switch else 1)
+    if not large or not peak:
+        return None
+    if max(large) > references.HIGHEST * peak:
+        return finding("perf.too_good", "incomplete", f"{told}, and more than {peak:.0f} cannot be: measure again")
+    if max(large) < references.LOWEST * peak:
+        said = f"{told}: under {references.LOWEST:.0%} of what {chip.links} links of {chip.name} can carry"
+        return finding(check, "fail", said)
+    return None
+
+
+def _dips(run: Collective) -> list[int]:
+    """Sizes that are slower than half of a smaller one: bandwidth grows with the message."""
+    top, found = 0.0, []
+    for point in sorted(run.points, key=lambda each: each.size):
+        if point.size >= _GRADED and point.bus < 0.5 * top:
+            found.append(point.size)
+        top = max(top, point.bus)
+    return found
+
+
+def rows_for(run: Collective, context: Context) -> list[Reference]:
+    """The references that a run may be held to: its collective, chip, nodes and ranks; of every fabric, best first."""
+    chip = context.sold or chips.one_of(run.devices) or context.chip
+    rows = references.curves(run.collective, chip.name if chip else None, _nodes(run)) if run.collective else []
+    return [row for row in rows if not row.gpus or run.ranks in (None, row.gpus)]
 
 
 def _silent(run: Collective) -> bool:

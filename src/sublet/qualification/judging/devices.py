@@ -44,6 +44,10 @@ def judge(devices: tuple[PciDevice, ...], context: Context) -> list[Finding]:
         found.append(finding("gpu.identity", "pass", f"{len(accelerators)} of {names[0]}"))
     elif accelerators:
         found.append(finding("gpu.identity", "incomplete", f"{accelerators[0].name}: nothing is known of it", "INFO"))
+    gone = [device.at for device in devices if device.revision == "ff" and (device.accelerator or device.nic)]
+    if gone:
+        said = f"{', '.join(gone[:8])} answers with nothing but ones: it fell off the bus"
+        found.append(finding("observe.tool", "fail", said, where=tuple(gone)))
     seen = [each for device in devices if (each := _link(device)) is not None]
     found += roll_up("pcie.link", seen, "device")
     return found + _access(devices)

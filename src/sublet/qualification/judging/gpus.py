@@ -72,7 +72,9 @@ def _count(log: SmiLog, context: Context) -> list[Finding]:
     if attached is None:
         return [finding("gpu.count", "incomplete", f"{shown} shown, and nothing says how many there are", "INFO")]
     if shown < attached:
-        return [finding("gpu.count", "incomplete", f"{shown} of {attached} attached GPUs are shown", "INFO")]
+        # one GPU alone was asked for with -i; several of more, in a whole document, is what a lost GPU looks like
+        grave: Severity | None = None if log.schema and shown > 1 else "INFO"
+        return [finding("gpu.count", "incomplete", f"{shown} of {attached} attached GPUs are shown", grave)]
     return [finding("gpu.count", "pass", f"{shown} of {attached} attached GPUs are shown")]
 
 
@@ -127,7 +129,8 @@ def _mig(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
         good = now == "Enabled"
         return Seen(gpu.bus, "pass" if good else "fail", f"MIG is {now}, slices were sold")
     if "Enabled" in (now, pending):
-        return Seen(gpu.bus, "fail", f"MIG is {now}, {pending} after a reset: this is no whole GPU")
+        later = f", {pending} after a reset" if pending is not None else ""
+        return Seen(gpu.bus, "fail", f"MIG is {now}{later}: this is no whole GPU")
     return Seen(gpu.bus, "pass" if now == "Disabled" else "incomplete", f"MIG is {now}")
 
 
@@ -237,7 +240,8 @@ def _link(gpu: Gpu, chip: Chip | None, context: Context) -> Seen | None:
     if gen is None or most is None:
         return None if "gen_now" not in gpu.fields else Seen(gpu.bus, "not_applicable", "the link is not shown")
     said = f"gen {gen} x{width} of gen {most} x{lanes}"
-    if gen < most and (gen == 1 or _at_rest(gpu)):
+    holds = chip is not None and chip.holds_link  # such a chip leaves its link up at rest, or lets it fall to gen 1
+    if gen < most and (gen == 1 or (_at_rest(gpu) and not holds)):
         return Seen(gpu.bus, "incomplete", f"{said} while idle, which may be power saving: read it under load", "INFO")
     if gen < most:
         return Seen(gpu.bus, "fail", f"the link runs at {said}")

@@ -12,6 +12,7 @@ from sublet.qualification.judging.catalogue import checks
 from sublet.qualification.judging.values import GATE, Finding, Word
 
 LETTERS = ((0.97, "A"), (0.93, "B"), (0.85, "C"), (0.70, "D"), (0.0, "F"))
+_UNSTEADY = "perf.stability"
 _FULL, _ENOUGH = 0.9, 0.6  # coverage for an A, and for any letter
 
 
@@ -81,4 +82,12 @@ def grade_of(findings: Sequence[Finding]) -> str | None:
         letter = max(letter, "C")
     if any(each.outcome == "incomplete" and each.severity != "INFO" for each in findings):
         letter = max(letter, "C")
+    if any(each.outcome == "fail" and each.check == _UNSTEADY for each in findings):
+        letter = _below(letter)
     return letter
+
+
+def _below(letter: str) -> str:
+    """One letter lower."""
+    names = [name for _, name in LETTERS]
+    return names[min(names.index(letter) + 1, len(names) - 1)]

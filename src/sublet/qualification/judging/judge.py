@@ -10,11 +10,14 @@ from sublet.qualification.judging import (
     collectives,
     devices,
     gpus,
+    host,
     links,
     logs,
     outliers,
     ports,
     rates,
+    repeats,
+    services,
     vendor,
 )
 from sublet.qualification.judging.catalogue import checks, finding
@@ -22,7 +25,7 @@ from sublet.qualification.judging.chips import Chip, chip_of, one_of
 from sublet.qualification.judging.context import Context
 from sublet.qualification.judging.grade import coverage_of, grade_of, verdict_of
 from sublet.qualification.judging.values import GATE, SEVERITIES, Expected, Finding, Judgement
-from sublet.qualification.reading import agents, copies, host_tests
+from sublet.qualification.reading import agents, copies, host_files, host_tests
 from sublet.qualification.reading.dcgm import Diagnostic
 from sublet.qualification.reading.fabric_log import FabricLog
 from sublet.qualification.reading.fleet_results import SUPERBENCH, Curves
@@ -34,6 +37,7 @@ from sublet.qualification.reading.nccl import Collective
 from sublet.qualification.reading.nccl_topo import KIND as TOPO_FILE
 from sublet.qualification.reading.network import Gpcnet, Perftest
 from sublet.qualification.reading.nvlink import NvlinkStatus
+from sublet.qualification.reading.services import Services
 from sublet.qualification.reading.smi_failure import SmiFailure
 from sublet.qualification.reading.smi_record import SmiLog
 from sublet.qualification.reading.topo import Topology
@@ -53,6 +57,9 @@ _BY_TYPE: dict[type, Callable[[Any, Context], list[Finding]]] = {
     Perftest: rates.judge_perftest,
     Gpcnet: rates.judge_gpcnet,
     host_tests.Stream: rates.judge_stream,
+    Services: services.judge,
+    host_files.HostFiles: host.judge,
+    host_files.Clock: host.judge_clock,
 }
 _BY_KIND: dict[str, Callable[[Any, Context], list[Finding]]] = {
     LSPCI: devices.judge,
@@ -68,7 +75,8 @@ def judge(readings: Sequence[Reading], expected: Expected | None = None) -> Judg
     chip = _chip(readings)
     context = Context(expected or Expected(), chip)
     findings = [each for reading in readings for each in findings_of(reading, context)]
-    findings = _merged(findings) if len(readings) > 1 else findings
+    if len(readings) > 1:
+        findings = _merged([*findings, *host.judge_together(readings), *_repeated(readings)])
     findings = _explained(findings)
     if not findings:
         findings = [finding("observe.complete", "incomplete", "nothing that can be judged was read")]
@@ -82,6 +90,10 @@ def judge(readings: Sequence[Reading], expected: Expected | None = None) -> Judg
         grade=grade_of(findings),
         coverage=coverage_of(findings),
     )
+
+
+def _repeated(readings: Sequence[Reading]) -> list[Finding]:
+    return repeats.judge_stability(repeats.repeats_of(readings))
 
 
 def _chip(readings: Sequence[Reading]) -> Chip | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from sublet.qualification.judging import chips
-from sublet.qualification.judging.catalogue import finding
+from sublet.qualification.judging.catalogue import finding, limit
 from sublet.qualification.judging.context import Context
 from sublet.qualification.judging.roll import Seen, roll_up
 from sublet.qualification.judging.values import Finding
@@ -13,6 +14,7 @@ from sublet.qualification.reading.nccl_topo import TopoDevice
 from sublet.qualification.reading.nvlink import LinkedGpu, NvlinkStatus
 from sublet.qualification.reading.topo import Topology
 
+_TRAFFIC = re.compile(r"packets|bytes|Effective|BER|success", re.IGNORECASE)  # counters that are no faults
 _NEAR, _SWITCHED = ("PIX", "PXB"), 4  # from this many links a pair is joined by switches, not by a mesh
 
 
@@ -22,7 +24,14 @@ def judge_nvlink(status: NvlinkStatus, context: Context) -> list[Finding]:
     found += roll_up("nvlink.links", [seen for gpu in status.gpus if (seen := _links(gpu, context))])
     errors = [gpu for gpu in status.gpus if gpu.errors]
     if errors:
-        grown = [gpu for gpu in errors if any(gpu.errors.values())]
+        grown = [gpu for gpu in errors if any(gpu.errors.get(name) for name in gpu.errors if not _TRAFFIC.search(name))]
+        high = [gpu for gpu in grown if _counted(gpu) > limit("nvlink.errors", "counted")]
+        if high and 2 * len(high) < len(errors):
+            told = ", ".join(f"GPU {gpu.index} {_counted(gpu)}" for gpu in high[:4])
+            said = f"{told} errors since the driver came up, and its siblings next to none"
+            found.append(finding("nvlink.errors", "fail", said, "WATCH", tuple(f"GPU {gpu.index}" for gpu in high)))
+            errors = []
+    if errors:
         words = f"errors counted on {len(grown)} of {len(errors)} GPUs" if grown else "no error counted"
         found.append(
             finding("nvlink.errors", "not_applicable" if grown else "pass", f"{words}; one reading tells no growth")
@@ -37,6 +46,10 @@ def judge_nvlink(status: NvlinkStatus, context: Context) -> list[Finding]:
             good = there == sold
             found.append(finding("gpu.count", "pass" if good else "fail", f"{there} GPUs listed, {sold} were sold"))
     return found
+
+
+def _counted(gpu: LinkedGpu) -> int:
+    return sum(count for name, count in gpu.errors.items() if not _TRAFFIC.search(name))
 
 
 def _identity(gpu: LinkedGpu, context: Context) -> Seen | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sublet.qualification.judging import xid
@@ -11,6 +12,11 @@ from sublet.qualification.judging.values import GATE, SEVERITIES, Finding, Sever
 from sublet.qualification.reading.fabric_log import FabricLog
 from sublet.qualification.reading.kernel_log import Event, Log
 
+_GEN1 = 2.5  # GT/s
+_ENDS = re.compile(
+    r"don.?t match|mismatch|failed to (?:initiali[sz]e|start|configure|open)|abort|exiting|NVLink fatal|not supported",
+    re.IGNORECASE,
+)
 _NVLINK = {74, 45, 155, *xid.NVLINK5}
 
 
@@ -24,6 +30,7 @@ def judge_kernel(log: Log, context: Context) -> list[Finding]:
         ("aer", "pcie.errors", "uncorrected errors of the bus"),
         ("machine_check", "host.machine_check", "machine checks of the host"),
         ("fabric_manager", "fabric.manager", "the fabric manager's service ended"),
+        ("dead", "observe.tool", "the driver could not start a GPU"),
     ):
         events = [event for event in log.events if event.what == what]
         if events:
@@ -97,6 +104,8 @@ def _applications(events: list[Event]) -> list[Finding]:
     if crowded:
         said = f"{', '.join(crowded)}: Xid {codes} in several applications, which points at the GPU"
         return [finding("xid.application", "fail", said, "WATCH", tuple(crowded))]
+    if {_code(event) for event in events} == {154}:
+        return []  # a recovery action that was called off
     said = f"{len(events)} times Xid {codes} on {', '.join(list(by_gpu)[:4])}: the application's own fault; restart it"
     return [finding("xid.application", "fail", said, "INFO", tuple(by_gpu))]
 
@@ -104,6 +113,9 @@ def _applications(events: list[Event]) -> list[Finding]:
 def _sxids(events: Sequence[Event]) -> list[Finding]:
     if not events:
         return []
+    graded = {(event.at, event.code) for event in events if "fatal" in event.text.casefold()}
+    # "Severity 0 Engine instance ..." and "Data {...}" go on with the message before them
+    events = [e for e in events if "fatal" in e.text.casefold() or (e.at, e.code) not in graded]
     fatal = [event for event in events if "fatal" in event.text.casefold() and "non-fatal" not in event.text.casefold()]
     unclear = [event for event in events if "fatal" not in event.text.casefold()]
     if fatal:
@@ -125,8 +137,11 @@ def _limited(events: Sequence[Event], context: Context) -> list[Finding]:
     said = (
         f"{', '.join(places[:8])}: {have:g} of {can:g} Gb/s ({speed:g} of {wanted:g} GT/s, {lanes:g} of {most:g} lanes)"
     )
-    accelerator_like = can >= 100
-    return [finding("pcie.link", "fail", said, None if accelerator_like else "INFO", places)]
+    severity: Severity | None = None if can >= 100 else "INFO"
+    if severity is None and speed <= _GEN1 and lanes == most and "mlx" not in worst.text:
+        severity = "WATCH"  # may have been asleep
+        said += ": at the lowest speed, which may be power saving"
+    return [finding("pcie.link", "fail", said, severity, places)]
 
 
 def _carrier(events: Sequence[Event]) -> list[Finding]:
@@ -159,6 +174,9 @@ def judge_fabric(log: FabricLog, context: Context) -> list[Finding]:
         found.append(finding("sxid", "fail", f"non-fatal error {codes} of an NVSwitch, which is routine", "INFO"))
     elif log.lines:
         found.append(finding("sxid", "pass", "no error of an NVSwitch"))
-    if own:
+    grave = [event for event in own if _ENDS.search(event.said)]
+    if grave:
+        found.append(finding("fabric.manager", "fail", f"it cannot work: {grave[0].said[:160]}"))
+    elif own:
         found.append(finding("fabric.manager", "fail", f"it logged {len(own)} errors: {own[-1].said[:120]}", "WATCH"))
     return found

@@ -49,6 +49,9 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
         pass
     elif sold is not None and good < sold:
         found.append(finding("ib.ports", "fail", f"{good} ports at {rate:g} Gb/s, {sold} were sold"))
+    elif sold is None and not whole and len(odd := _odd(compute, others)) == 1:
+        said = f"{good} ports at {rate:g} Gb/s, {odd[0].device} at {odd[0].rate:g}: slow, or of another fabric"
+        found.append(finding("ib.ports", "fail", said, "WATCH", (odd[0].device,)))
     elif sold is None and not whole:
         said = f"{good} ports at {rate:g} Gb/s are active; how many there should be is not said"
         found.append(
@@ -60,6 +63,17 @@ def judge(ports: Ports, context: Context, *, whole: bool) -> list[Finding]:
         found.append(finding("ib.ports", "pass", f"{good} ports at {rate:g} Gb/s are active"))
     found += _frontend(others)
     return found + _firmware(ports.ports) + _errors(ports.ports)
+
+
+def _odd(compute: list[Port], others: list[Port]) -> list[Port]:
+    """Of a listing without types of cards: slower ports, where with them the fabric would have a usual number."""
+    slow = [port for port in others if port.up and not port.kind and port.layer == compute[0].layer]
+    return slow if len(compute) + len(slow) in (2, 4, 8, 16) and len(compute) > 2 else []
+
+
+def compute_ports(ports: Ports, context: Context) -> tuple[list[Port], list[Port]]:
+    """Ports of the compute fabric, and the others."""
+    return _groups(ports.ports, context) if ports.ports else ([], [])
 
 
 def _physical(ports: list[Port]) -> str:

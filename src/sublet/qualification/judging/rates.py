@@ -5,14 +5,18 @@ from __future__ import annotations
 from sublet.qualification.judging import chips, references
 from sublet.qualification.judging.catalogue import finding, limit
 from sublet.qualification.judging.context import Context
+from sublet.qualification.judging.outliers import low_ones
 from sublet.qualification.judging.values import Finding
 from sublet.qualification.reading.copies import Copies
 from sublet.qualification.reading.host_tests import FioJob, Stream
 from sublet.qualification.reading.network import Gpcnet, Perftest
 from sublet.units import format_rate
 
-_CLASSES = (100.0, 200.0, 400.0, 800.0)  # Gb/s of InfiniBand and Ethernet ports
+_CLASSES = (10.0, 25.0, 40.0, 50.0, 56.0, 100.0, 200.0, 400.0, 800.0)  # Gb/s of InfiniBand and Ethernet ports
+_NVME = 1e9  # bytes/s: half a PCIe gen 3 disk
+_MANY, _SERVER = 32, 40e9  # threads, bytes/s: two channels of DDR4-2666
 _OF_PEAK = 0.7  # of the memory's peak that a copy reaches at the least (0.75 to 0.93 on healthy chips in public logs)
+_SIBLINGS = 4
 _ENOUGH = 1 << 20  # bytes of a message that fills a link
 
 
@@ -41,9 +45,21 @@ def judge_copies(copies: Copies, devices: tuple[str, ...], context: Context) -> 
             found.append(finding("perf.hbm", "pass" if good else "fail", said, None if good else "WATCH"))
         else:
             found.append(_against("perf.hbm", "memory", min(memory), chip, "in GPU memory"))
+    found += _uneven(copies)
     if not found and copies.left_out:
         found.append(finding("perf.h2d_d2h", "incomplete", "nothing that can be compared was measured", "INFO"))
     return found
+
+
+def _uneven(copies: Copies) -> list[Finding]:
+    """GPUs that are slower than their siblings in one node, though each may meet the line."""
+    for key in ("hbm", "h2d", "d2h"):
+        values = {f"GPU {index}": rate for index, rate in enumerate(copies.rates.get(key, ()))}
+        low = low_ones(values) if len(values) >= _SIBLINGS else {}
+        if low:
+            words = ", ".join(f"{name} {share:.0%}" for name, share in list(low.items())[:4])
+            return [finding("perf.straggler", "fail", f"{key}: {words} of its siblings' median", where=tuple(low))]
+    return []
 
 
 def _host(rates: dict[str, tuple[float, ...]], chip: chips.Chip | None) -> list[Finding]:
@@ -84,8 +100,14 @@ def _against(check: str, measure: str, rate: float, chip: chips.Chip | None, whe
 
 def judge_perftest(test: Perftest, context: Context) -> list[Finding]:
     """ib_write_bw and its kin. One queue pair with a small message measures the message, not the port."""
+    if test.latencies and not test.rows:
+        size, time = min(test.latencies)
+        told = f"{time:g} us at {size} bytes; no reference for latency"
+        return [finding("perf.ib_loop", "incomplete", told, "INFO")]
     if not test.rows:
         words = test.trouble or "it holds no figure"
+        if "state is Down" in words:
+            return [finding("ib.ports", "fail", f"perftest says: {words}")]
         return [finding("perf.ib_loop", "incomplete", f"it did not run: {words}")]
     best = max(test.rows, key=lambda row: row.size)
     told = f"{best.gbps:.4g} Gb/s at {best.size} bytes with {test.queue_pairs or '?'} queue pair(s)"
@@ -106,7 +128,8 @@ def judge_perftest(test: Perftest, context: Context) -> list[Finding]:
     if best.size < _ENOUGH or (test.queue_pairs or 1) < 2:
         return [finding("perf.ib_loop", "incomplete", f"{told}: too small a test to grade {rate:g} Gb/s")]
     if context.expected.nic_gbps is None:
-        return [finding("perf.ib_loop", "incomplete", f"{told}: which port it is is not said")]
+        # no port has a rate between: whatever port it is, this is too slow for it
+        return [finding("perf.ib_loop", "fail", f"{told}: at most {share:.0%} of any port's rate", "WATCH")]
     return [finding("perf.ib_loop", "fail", f"{told}: {share:.0%} of {rate:g} Gb/s", efficiency=share)]
 
 
@@ -131,6 +154,10 @@ def judge_fio(jobs: tuple[FioJob, ...], context: Context) -> list[Finding]:
     )
     if not any(job.read_bytes_per_s or job.write_bytes_per_s for job in jobs):
         return [finding("disk.bw", "incomplete", "nothing was read or written")]
+    slow = [job for job in jobs if job.nvme and job.sequential and 0 < job.read_bytes_per_s < _NVME]
+    if slow:
+        said = f"{told}: below {format_rate(_NVME)}, which any NVMe disk of a server reads in large blocks"
+        return [finding("disk.bw", "fail", said)]
     return [
         finding("disk.bw", "pass", f"no error; {told}"),
         finding("disk.bw", "incomplete", "no reference for this disk: its rate is not judged", "INFO"),
@@ -144,6 +171,9 @@ def judge_stream(stream: Stream, context: Context) -> list[Finding]:
     if stream.valid is None or "Triad" not in stream.rates:
         return [finding("perf.cpu_mem", "incomplete", "STREAM did not say that its results are right")]
     rate = format_rate(stream.rates["Triad"])
+    if (stream.threads or 0) >= _MANY and stream.rates["Triad"] < _SERVER:
+        said = f"triad {rate} with {stream.threads} threads: any server of that size has {format_rate(_SERVER)}"
+        return [finding("perf.cpu_mem", "fail", said)]
     return [
         finding("perf.cpu_mem", "pass", f"triad {rate}, results are right"),
         finding("perf.cpu_mem", "incomplete", "no reference for this processor: its rate is not judged", "INFO"),

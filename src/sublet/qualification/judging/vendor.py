@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sublet.qualification.judging import chips
+from sublet.qualification.judging import chips, xid
 from sublet.qualification.judging.catalogue import finding
 from sublet.qualification.judging.context import Context
 from sublet.qualification.judging.values import SEVERITIES, Finding, Severity
@@ -21,6 +21,8 @@ _PERSISTENCE_ERROR = 29  # DCGM's error id of persistence mode
 
 def judge_dcgm(diagnostic: Diagnostic, context: Context) -> list[Finding]:
     """A diagnostic: failures by their severity; failures by nothing and passes without a measurement decide nothing."""
+    if diagnostic.refused and re.search(r"GPU is lost|fallen off", diagnostic.refused, re.IGNORECASE):
+        return [finding("observe.tool", "fail", f"DCGM says: {diagnostic.refused}")]
     if diagnostic.refused:
         return [finding("dcgm", "incomplete", f"it did not run: {diagnostic.refused}")]
     if not diagnostic.results:
@@ -87,10 +89,12 @@ def _words(result: Result) -> str:
     return f"{result.test}{where}{f': {result.said[:140]}' if result.said else ''}"
 
 
+# DCGM's grades: monitor, isolate, unknown (read as reset by a scanner of clusters), triage, configuration, reset
+_GRADES: dict[int, Severity] = {1: "WATCH", 2: "ISOLATE", 3: "RESET", 4: "ISOLATE", 5: "TUNE", 6: "RESET"}
+
+
 def _severity(result: Result) -> Severity:
-    if result.severity == 2:
-        return "ISOLATE"
-    return "RESET" if result.severity == 3 else "ISOLATE"
+    return _GRADES.get(result.severity or 0, "ISOLATE")
 
 
 def judge_gpud(components: tuple[Component, ...], context: Context) -> list[Finding]:
@@ -102,7 +106,10 @@ def judge_gpud(components: tuple[Component, ...], context: Context) -> list[Find
         if health in ("healthy", "true"):
             found.append(finding(check, "pass", f"gpud: {name} is healthy"))
         elif health in ("unhealthy", "false"):
-            found.append(finding(check, "fail", f"gpud: {component.reason[:200] or name}"))
+            named = re.search(r"\bxid:? ?(\d{1,3})\b", component.reason, re.IGNORECASE) if check == "xid" else None
+            severity = xid.severity_of(int(named[1]), component.reason) if named else None
+            severity = "WATCH" if severity == "INFO" else severity  # gpud does not call it unhealthy for nothing
+            found.append(finding(check, "fail", f"gpud: {component.reason[:200] or name}", severity))
         elif health == "degraded":
             found.append(finding(check, "fail", f"gpud: {name} is degraded: {component.reason[:200]}", "WATCH"))
         else:
@@ -158,7 +165,7 @@ _PROVIDER: tuple[tuple[str, str, Severity | None], ...] = (
     (r"gpu count|bus check", "gpu.count", None),
     (r"pcie", "pcie.link", None),
     (r"flap", "ib.flap", None),
-    (r"rdma|interface|wpa|rttcc", "ib.ports", None),
+    (r"rdma|interface|wpa|rttcc|mlx\d|infiniband|\bib\b|link check", "ib.ports", None),
     (r"xid", "xid", None),
     (r"nvlink|links detected", "nvlink.links", None),
     (r"nccl|allreduce|all_reduce", "perf.allreduce_intra", None),

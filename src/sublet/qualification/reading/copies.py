@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sublet.qualification.reading.text import number
 from sublet.qualification.reading.values import Reading, State, ends_in_a_line
@@ -15,6 +16,9 @@ _SUM = re.compile(r"^SUM (\w+) ([\d.]+)\s*$")
 _MATRIX = re.compile(r"^\s*\d+\s+((?:N/A|[\d.]+)(?:\s+(?:N/A|[\d.]+))*)\s*$")
 _DEVICE = re.compile(r"^\s*Device (\d+): \"?([^\"(]+?)\"?(?:\s+\(.*| {2,}.*)?$")
 _ITEM = re.compile(r"^bandwidthTest-(\w+)-(\w+), Bandwidth = ([\d.]+) (GB|MB)/s.*Size = (\d+) bytes")
+_TITLE = re.compile(r"^\s*(Host to Device|Device to Host|Device to Device) Bandwidth", re.IGNORECASE)
+_TABLE_ROW = re.compile(r"^\s+(\d{3,15})\s+([\d.]+)\s*$")
+_DIRECTIONS = {"host to device": "h2d", "device to host": "d2h", "device to device": "hbm"}
 _COPY = re.compile(r"^((?:cpu|gpu)\w*)\s+([\d.]+)\s*$")
 _STREAM = re.compile(r"^STREAM_([A-Z]+)_(\w+?)_gpu_(\d+)_buffer_(\d+)_block_(\d+)\s+([\d.]+)(?:\s+([\d.]+))?\s*$")
 _PEAK = re.compile(r"= ([\d.]+) GB/s PEAK")
@@ -77,13 +81,62 @@ def read_nvbandwidth(text: str) -> Reading:
     return Reading(NVBANDWIDTH, data, tuple(devices), len(devices) or len(rates.get("h2d", [])) or None, state, why)
 
 
+def read_nvbandwidth_json(document: Mapping[str, Any]) -> Reading:
+    """nvbandwidth --json."""
+    rates: dict[str, list[float]] = {}
+    left_out, errors = [], []
+    cases = document.get("testcases")
+    for case in cases if isinstance(cases, list) else []:
+        if not isinstance(case, Mapping):
+            continue
+        name, status = str(case.get("name", "")), str(case.get("status", ""))
+        if status.casefold() in ("failed", "error"):
+            errors.append(f"{name}: {status}")
+        matrix = case.get("bandwidth_matrix")
+        if name not in _NVBANDWIDTH or not isinstance(matrix, list):
+            left_out.append(name)
+            continue
+        cells = [cell for row in matrix if isinstance(row, list) for cell in row]
+        figures = [number(str(cell)) for cell in cells if str(cell) != "N/A"]
+        rates.setdefault(_NVBANDWIDTH[name], []).extend(each for each in figures if each)
+    devices = document.get("GPU Device list", document.get("GPU Devices"))
+    names = [re.sub(r"^\d+: | \(.*$", "", str(each)) for each in devices] if isinstance(devices, list) else []
+    data = Copies({key: tuple(each) for key, each in rates.items()}, tuple(left_out), errors=tuple(errors[:5]))
+    whole = bool(rates) or bool(errors)
+    why = "" if whole else "no test of copies is in it"
+    return Reading(
+        NVBANDWIDTH,
+        data,
+        tuple(names),
+        len(names) or len(rates.get("h2d", [])) or None,
+        "whole" if whole else "cut",
+        why,
+    )
+
+
 def read_bandwidth_test(text: str) -> Reading:
     """bandwidthTest: the rate at the largest size of each direction, pinned memory only."""
     best: dict[str, tuple[int, float]] = {}
     left_out, devices = set(), []
+    in_mb = False
     names = {"H2D": "h2d", "D2H": "d2h", "D2D": "hbm"}
+    current = ""  # direction of the table that the line stands in, where they are printed as tables
+    pinned = False
     for line in text.split("\n"):
         item, device = _ITEM.match(line), _DEVICE.match(line)
+        title, row = _TITLE.match(line), _TABLE_ROW.match(line)
+        if title:
+            current, pinned = _DIRECTIONS[title[1].casefold()], False
+        elif "PINNED Memory" in line:
+            pinned = True
+        elif row and current and (pinned or current == "hbm"):
+            size, rate = int(row[1][:15]), number(row[2]) or 0.0
+            if size >= best.get(current, (0, 0.0))[0]:
+                best[current] = size, rate / (1000 if in_mb else 1)
+        elif row and current:
+            left_out.add(f"{current} pageable")
+        elif "Transfer Size" in line:
+            in_mb = "MB/s" in line
         if device:
             devices.append(device[2].strip())
         if not item:

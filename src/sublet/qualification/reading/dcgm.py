@@ -15,6 +15,8 @@ _ROW = re.compile(r"^\|\s?(.*?)\s*\|\s?(.*?)\s*\|?\s*$")
 _SECTION = re.compile(r"^[|+]-{3,}\s+(\w[\w ]*?)\s+-{3,}")
 _BORDER = re.compile(r"^\+-{10,}\+-{10,}\+\s*$")
 _STATUS = re.compile(r"^(Pass|Fail|Warn|Skip|Not Run|Error|Running)\b(?:\s*-\s*(.*))?$", re.IGNORECASE)
+_ENTITY = re.compile(r"^(?:GPU|CPU) ?(\d+): (Pass|Fail|Warn|Skip|Not Run|Error)\b", re.IGNORECASE)
+_DETAIL_OF = re.compile(r"^(?:Warning|Error|Info): ?\w+ ?\d*$")
 _GPUS = re.compile(r"GPUs?:?\s*([\d,\s]+)")
 _METADATA = {"DCGM Version", "Driver Version Detected", "GPU Device IDs Detected", "Diagnostic", "EUD Test Version"}
 _DETAIL = {"Error", "Warning", "Info", ""}
@@ -29,7 +31,7 @@ class Result:
     gpus: tuple[int, ...] = ()
     said: str = ""
     error_id: int | None = None
-    severity: int | None = None  # DCGM's: 2 isolate, 3 reset
+    severity: int | None = None  # DCGM's: 1 monitor, 2 isolate, 3 unknown, 4 triage, 5 configuration, 6 reset
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,10 @@ def _results(test: Mapping[str, Any]) -> Iterable[Result]:
         listed = [summary]
     if not listed:
         yield Result(name, "unknown", said="it has no result")
+    if listed and isinstance(summary, Mapping) and summary not in listed:
+        words = {_status(each.get("status", "")) for each in listed}
+        if _status(summary.get("status", "")) not in words:  # the whole failed, and no part says so
+            listed = [*listed, summary]
     for each in listed:
         ids = each.get("gpu_ids", each.get("gpu_id", each.get("entity_id")))
         gpus = tuple(int(found) for found in re.findall(r"\d{1,4}", str(ids))) if ids is not None else ()
@@ -129,6 +135,7 @@ def read_text(text: str) -> Reading:
     test = ""
     said_of: list[str] = []
     border, borders = False, 0
+    whole_test: int | None = None
     refused = ""
     for line in text.split("\n"):
         if _BORDER.match(line):
@@ -137,11 +144,23 @@ def read_text(text: str) -> Reading:
         row = _ROW.match(line)
         if _SECTION.match(line) or not row:
             if line.startswith("Error:") or "Unable to" in line:
-                refused = line.strip()[:200]
+                refused = refused or line.strip()[:200]
             border = border if not line.strip() else False
             continue
         border = False
         name, value = row[1].strip(), row[2].rstrip()
+        entity = _ENTITY.match(value.strip())
+        if entity and not name and results:
+            word, part = _status(entity[2]), int(entity[1][:4])
+            whole = whole_test if whole_test is not None and results[whole_test].test == test else None
+            if whole is not None:  # the line of the whole test stands for its parts
+                said_of[whole] = ""
+                results[whole] = Result(test, word, (part,))
+                whole_test = None
+            else:
+                results.append(Result(test, word, (part,)))
+                said_of.append("")
+            continue
         status = _STATUS.match(value.strip())
         if name in _METADATA:
             meta[name] = value.strip()
@@ -151,7 +170,8 @@ def read_text(text: str) -> Reading:
             listed = tuple(int(each) for each in re.findall(r"\d{1,4}", named[1])) if named else ()
             results.append(Result(test, _status(status[1]), listed))
             said_of.append("")
-        elif name in _DETAIL and said_of:
+            whole_test = None if listed else len(results) - 1
+        elif (name in _DETAIL or _DETAIL_OF.match(name)) and said_of:
             said_of[-1] += value.strip() if _broken(said_of[-1]) else f" {value.strip()}"
     told = tuple(
         Result(each.test, each.status, each.gpus, words.strip()[:400])

@@ -14,6 +14,7 @@ from sublet.qualification.reading import (
     dcgm,
     fabric_log,
     fleet_results,
+    host_files,
     host_tests,
     ib,
     kernel_log,
@@ -22,6 +23,7 @@ from sublet.qualification.reading import (
     nccl_topo,
     network,
     nvlink,
+    services,
     smi_failure,
     smi_table,
     smi_text,
@@ -43,15 +45,26 @@ _NCCL_ROW = re.compile(r"^.{0,80}?\s\d+\s+\d+\s+(?:float|half|bfloat16|int8|uint
 _COPY = re.compile(r"^(?:cpu|gpu\w*?)_(?:to|and)_(?:cpu|gpu\w*?)_(?:\w+_)?by_(?:sm|dma)", re.M)
 _GPU_STREAM = re.compile(r"^STREAM_[A-Z]+_\w+_gpu_\d+", re.M)
 _DCGM = re.compile(
-    r"^\| Diagnostic\s+\||Successfully ran diagnostic|^\|.{20,40}\| (?:Pass|Fail|Skip|Warn)(?: - (?:All|GPU)|\s*\|)",
+    r"^\| Diagnostic\s+\|"
+    r"|^Error: (?:Unable to (?:establish a connection to the specified host"
+    r"|connect to host engine"
+    r"|complete diagnostic)|Cannot perform the (?:requested )?(?:diagnostic|operation))|Successfully ran diagnostic"
+    r"|^\|.{20,40}\| (?:Pass|Fail|Skip|Warn)(?: - (?:All|GPU)|\s*\|)",
     re.M,
 )
-_PERFTEST = re.compile(r"BW average\[|(?:RDMA_\w+|Send) (?:Bidirectional )?(?:BW|Latency) Test")
+_PERFTEST = re.compile(
+    r"^ ?(?:Couldn't connect to \S+:\d+|Port number \d+ state is Down|Unable to find the Infiniband)|BW average\["
+    r"|(?:RDMA_\w+|Send) (?:Bidirectional )?(?:BW|Latency) Test",
+    re.M,
+)
 _GPCNET = re.compile(r"^Network(?:Load)? Tests v|must be run on at least \d+ nodes", re.M)
 
 # recognises, reads; in the order in which they are asked
 _TEXTS: tuple[tuple[Callable[[str], object], Callable[[str], Reading]], ...] = (
     (kernel_log.opens_like_one, kernel_log.read),
+    (host_files.found_in, host_files.read),
+    (lambda text: re.search(r"^NTPSynchronized=", text, re.M), host_files.read_timedatectl),
+    (lambda text: "Leap status" in text and "Reference ID" in text, host_files.read_chrony),
     (lambda text: "<nvidia_smi_log" in text, smi_xml.read),
     (lambda text: re.search(r"<system version=", text), nccl_topo.read),
     (_SMI_TEXT.search, smi_text.read),
@@ -60,6 +73,7 @@ _TEXTS: tuple[tuple[Callable[[str], object], Callable[[str], Reading]], ...] = (
     (_NVLINK.search, nvlink.read),
     (lambda text: re.search(r"^CA '", text, re.M), ib.read_ibstat),
     (lambda text: re.search(r"^Infiniband device '", text, re.M), ib.read_ibstatus),
+    (services.found_in, services.read),
     (lambda text: nccl.HEADER.search(text) or _NCCL_ROW.search(text) or "Collective test starting" in text, nccl.read),
     (_PERFTEST.search, network.read_perftest),
     (
@@ -105,6 +119,8 @@ def _read(text: str) -> Reading:
         found = _json(text)
         if found is not None:
             return found
+    if host_files.found_in(text):
+        return host_files.read(text)
     log_like = any(mark in text for mark in ("NVSMI", "NVRM", "<nvidia", "| NVIDIA-SMI"))
     if not log_like and smi_failure.found_in(text):
         return smi_failure.read(text)
@@ -138,6 +154,8 @@ def _document(document: Any) -> Reading:
         return Reading(UNKNOWN, state="cut", why="it is a JSON value on its own")
     if "DCGM GPU Diagnostic" in document or "DCGM Diagnostic" in document:
         return dcgm.read_json(document)
+    if isinstance(document.get("nvbandwidth"), Mapping):
+        return copies.read_nvbandwidth_json(document["nvbandwidth"])
     if "fio version" in document or "jobs" in document:
         return host_tests.read_fio(document)
     if any(re.search(r"/ports/\d+/", str(key)) for key in document):
@@ -146,6 +164,8 @@ def _document(document: Any) -> Reading:
         return agents.read_gpud(document)
     if isinstance(document.get("pci"), Mapping):
         return agents.read_manifest(document)
+    if "MESSAGE" in document:
+        return _rows([document], broken=False) or Reading(UNKNOWN, state="cut", why="no message is in it")
     if "event" in document:
         return dcgm.read_events([document])
     if "node" in document:
@@ -172,7 +192,10 @@ def _lines(text: str) -> tuple[list[Mapping[str, Any]], bool]:
 
 
 def _rows(rows: list[Mapping[str, Any]], broken: bool) -> Reading | None:
-    if any("event" in row for row in rows):
+    if any("MESSAGE" in row for row in rows):  # journalctl -o json
+        said = "".join(f"kernel: {row['MESSAGE']}\n" for row in rows if isinstance(row.get("MESSAGE"), str))
+        reading = kernel_log.read(said)
+    elif any("event" in row for row in rows):
         reading = dcgm.read_events(rows)
     elif any("node" in row for row in rows):
         reading = fleet_results.read_superbench(rows, whole=not broken)

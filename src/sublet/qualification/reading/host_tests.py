@@ -30,6 +30,8 @@ class FioJob:
     write_iops: float
     read_p99_s: float | None
     dropped: int
+    nvme: bool = False
+    sequential: bool = False  # in blocks of 128 KiB or more
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,19 @@ class Stream:
 def read_fio(document: Mapping[str, Any]) -> Reading:
     """fio's jobs."""
     jobs = []
+    common = _part(document, "global options")
+    disks = document.get("disk_util")
+    nvme = (
+        any("nvme" in str(each.get("name", "")) for each in disks if isinstance(each, Mapping))
+        if isinstance(disks, list)
+        else False
+    )
     listed = document.get("jobs")
     for each in listed if isinstance(listed, list) else []:
         if not isinstance(each, Mapping):
             continue
+        options = {**common, **_part(each, "job options")}
+        block = _block(str(options.get("bs", "")))
         down, up = _part(each, "read"), _part(each, "write")
         jobs.append(
             FioJob(
@@ -59,6 +70,8 @@ def read_fio(document: Mapping[str, Any]) -> Reading:
                 _figure(up, "iops"),
                 _p99(down),
                 int(_figure(down, "drop_ios") + _figure(up, "drop_ios")),
+                nvme or "nvme" in str(options.get("filename", "")),
+                str(options.get("rw", "")).startswith(("read", "rw")) and block >= 128 << 10,
             )
         )
     return Reading(
@@ -67,6 +80,11 @@ def read_fio(document: Mapping[str, Any]) -> Reading:
         state="whole" if jobs else "cut",
         why="" if jobs else "it holds no job",
     )
+
+
+def _block(text: str) -> float:
+    """ "128k" in bytes."""
+    return (number(text) or 0) * {"k": 1 << 10, "m": 1 << 20}.get(text.strip().casefold().rstrip("ib")[-1:], 1)
 
 
 def _part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:

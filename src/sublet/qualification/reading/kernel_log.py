@@ -27,7 +27,11 @@ _LIMITED = re.compile(
 _CARRIER = re.compile(
     r"\b([A-Za-z][\w.-]{1,30}): (?:lost carrier|Lost carrier|Link DOWN|link down|link becomes not ready)"
 )
-_IB_LINK = re.compile(r"(mlx\w+)[ :].*?(?:Port: ?(\d+) )?(?:Link DOWN|link down|PORT_ERR)", re.IGNORECASE)
+_IB_LINK = re.compile(
+    r"mlx\d?_core ([0-9a-f:.]+)(?:[ :]+([a-z][\w.-]+))?(?:: [Pp]ort: ?\d+)?:? .*?(?:Link down|PORT_ERR)", re.IGNORECASE
+)
+_DEAD = re.compile(r"(?:RmInitAdapter|rm_init_adapter) failed|probe of (\S+) failed with error", re.IGNORECASE)
+_AT_DEAD = re.compile(r"\b([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})\.[0-7]\b")
 _AER = re.compile(r"(?:AER|pcieport).*(?:Uncorrected|Uncorrectable|severity=Uncorrect\w+)", re.IGNORECASE)
 _MCE = re.compile(r"mce: \[Hardware Error\]|EDAC .*\bUE\b|Machine check events logged", re.IGNORECASE)
 _FM_DEAD = re.compile(r"nvidia-fabricmanager.*(?:Failed|failed|main process exited|code=(?:exited|killed|dumped))")
@@ -44,7 +48,10 @@ _LOOKS = re.compile(
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `what`: xid, sxid, fallen, pcie_limited, carrier, aer, machine_check, fabric_manager."""
+    """One event. `what`: xid, sxid, fallen, dead (the driver cannot start a GPU), pcie_limited, carrier, aer,
+
+    machine_check, fabric_manager.
+    """
 
     what: str
     at: str  # PCI address or interface
@@ -95,6 +102,10 @@ def read(text: str) -> Reading:
             chip = f"{identity[1]}:{identity[2]}".casefold() if identity else chip
             if named:
                 pending = (named[1], at)
+            if _DEAD.search(line):
+                dead = _AT_DEAD.search(line)
+                events.append(Event("dead", _address(dead[1]) if dead else "", text=line.strip()[:200], line=at))
+                continue
             if _FALLEN.search(line):
                 where = pending[0] if pending and at - pending[1] <= 5 else named[1] if named else ""
                 events.append(Event("fallen", _address(where), text=line.strip()[:200], chip=chip, line=at))
@@ -159,7 +170,7 @@ def _other(line: str, at: int) -> Event | None:
     if "mlx" in line:
         found = _IB_LINK.search(line)
         if found:
-            return Event("carrier", found[1], text=line.strip()[:200], line=at)
+            return Event("carrier", f"mlx {found[2] or found[1]}", text=line.strip()[:200], line=at)
     if _FM_DEAD.search(line):
         return Event("fabric_manager", "", text=line.strip()[:200], line=at)
     if _AER.search(line):

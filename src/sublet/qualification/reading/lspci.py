@@ -15,6 +15,7 @@ LINE = re.compile(
 )
 _ID = re.compile(r"\[([0-9a-fA-F]{4}):([0-9a-fA-F]{4})\]")
 _DEVICE = re.compile(r"Device ([0-9a-fA-F]{4})\b")
+_REVISION = re.compile(r"\(rev (\w\w)\)")
 _LINK = re.compile(r"Speed ([^,]+?)GT/s[^,]*,\s*Width x(\d+)(.*)$")
 
 
@@ -76,7 +77,7 @@ def read(text: str) -> Reading:
             close()
             entry, facts = {key: value or "" for key, value in header.groupdict().items()}, {}
         elif line.startswith(("\t", "  ")):
-            key, _, value = line.strip().partition(":")
+            key, _, value = line.strip().removeprefix("!!! ").partition(":")
             facts.setdefault(key, value.strip())
     close()
     verbose = any(device.has for device in devices)
@@ -111,6 +112,7 @@ def _device(entry: dict[str, str], facts: dict[str, str]) -> PciDevice:
         _link(facts.get("LnkCap")),
         _link(facts.get("LnkSta")),
         facts.get("ACSCtl", ""),
+        (_REVISION.search(name) or ("", ""))[1] if not any("Unknown header type 7f" in key for key in facts) else "ff",
     )
 
 

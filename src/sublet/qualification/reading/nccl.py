@@ -17,6 +17,7 @@ _ROW = re.compile(
     r"^\s*(\d{1,15})\s+(\d{1,15})\s+([a-z]\w+)\s+(?:([a-z]+)\s+)?(?:(-?\d+)\s+)?"
     r"([\d.]+)\s+([\d.]+)\s+([\d.]+)\s+(\S+)(?:\s+([\d.]+)\s+([\d.]+)\s+([\d.]+)\s+(\S+))?\s*$"
 )
+_LIKE_ROW = re.compile(r"^\s*\d{1,15}\s+\d{1,15}\s+(?:float|half|bfloat16|double|u?int\d+)\s")
 _DEVICE = re.compile(r"Rank\s+(\d+)\s+(?:Group\s+\d+\s+)?Pid\s+\d+ on\s+(\S+) device\s+(\d+) \[([^\]]*)\]\s+(.+?)\s*$")
 _STARTED = re.compile(r"Collective test starting: (\w+)")
 _NAMED = re.compile(
@@ -31,7 +32,12 @@ _NET = re.compile(
     r"NET/(IB|OFI|gIB|Socket|FasTrak|GPUDirectTCPX|AWS Libfabric|FastSocket|IBext\w*)|Using network (\w+)"
 )
 _ASKED = re.compile(r"minBytes (\d+) maxBytes (\d+)")
-HEADER = re.compile(r"algbw\s+busbw")
+HEADER = re.compile(r"algbw\s+busbw|^# nThread \d+ nGpus \d+|Test (?:NCCL|CUDA) failure|NCCL WARN ", re.MULTILINE)
+_FAILURE = re.compile(
+    r"Test (?:NCCL|CUDA|RCCL|HIP) failure|caught collective operation timeout|Got completion from peer"
+    r"|NCCL WARN .*(?:failed|error|timed? ?out|closed)|(?:NCCL|CUDA) error|Segmentation fault|DUE TO TIME LIMIT"
+    r"|mpirun (?:noticed|detected)"
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Collective:
     ended: bool
     elements_per_rank: bool  # the count column is of one rank's share
     rccl: bool
+    failure: str = ""  # the first line that says that it broke off
 
 
 def read(text: str) -> Reading:
@@ -74,6 +81,8 @@ def read(text: str) -> Reading:
     nranks: list[int] = []
     version = network = ""
     concluded = started = False
+    odd: list[str] = []
+    failure = ""
     for raw in text.split("\n"):
         line = unprefixed(raw) if raw[:1] not in (" ", "#") else raw
         row = _ROW.match(line)
@@ -83,6 +92,9 @@ def read(text: str) -> Reading:
             operations[operation] += 1
             if share:
                 shares[share] += 1
+            continue
+        if _LIKE_ROW.match(line):
+            odd.append(f"cannot read the row {line.strip()[:80]!r}")
             continue
         device = _DEVICE.search(line)
         if device:
@@ -101,6 +113,8 @@ def read(text: str) -> Reading:
             nranks.append(int(found[1]))
         elif (found := _VERSION.search(line)) is not None:
             version = found[1]
+        if not failure and _FAILURE.search(line):
+            failure = line.strip()[:300]
         if "NCCL INFO" in line and (found := _NET.search(line)) is not None:
             network = network or found[1] or found[2] or ""
         if named is None and (found := _NAMED.search(line)) is not None:
@@ -128,12 +142,15 @@ def read(text: str) -> Reading:
         ended,
         bool(shares) and shares.most_common(1)[0][0] > 1,
         rccl,
+        failure,
     )
     state: State = "whole" if ended else "unproven"
     why = "" if ended else "the end of the run is not there"
     if not ends_in_a_line(text):
         state, why = "cut", "the text ends inside a line"
-    elif not points:
+    elif odd:
+        state, why = "cut", odd[0]
+    elif not points and not failure:
         state, why = "cut", "it holds no row of figures"
     return Reading(kind, run, run.devices, listed or run.ranks, state, why)
 

@@ -15,8 +15,11 @@ _TITLE = re.compile(
 _FIELD = re.compile(r"^\s?(Number of qps|Mtu|Link type|Device|Transport type)\s*:\s*(\S+)", re.MULTILINE)
 _UNIT = re.compile(r"BW average\[(\w+/sec)\]")
 _ROW = re.compile(r"^\s*(\d+)\s+(\d+)\s+(\d[\d.]*)\s+(\d[\d.]*)(?:\s+(\d[\d.]*))?\s*$", re.MULTILINE)
+_LATENCY_ROW = re.compile(r"^\s*(\d+)\s+\d+\s+[\d.]+\s+[\d.]+\s+[\d.]+\s+([\d.]+)\s")
 _RULE = re.compile(r"^-{40,}\s*$")
-_TROUBLE = re.compile(r"Couldn't connect|Unable to|Failed to|Completion with error|couldn't|error", re.IGNORECASE)
+_TROUBLE = re.compile(
+    r"Couldn't connect|state is Down|Unable to|Failed to|Completion with error|couldn't|error", re.IGNORECASE
+)
 _UNITS = {"MB/sec": 8 / 1000, "Gb/sec": 1.0, "GB/sec": 8.0, "MiB/sec": 8 * 1.048576 / 1000}  # to Gb/s
 _GPCNET_ROW = re.compile(
     r"^\|\s*(.+?)\s*\|\s*([\d.]+)\s*\|\s*([\d.]+)\s*\|\s*([\d.]+)\s*\|.*\|\s*(usec|MiB/s/rank)\s*\|$"
@@ -43,6 +46,7 @@ class Perftest:
     mtu: int | None
     unit: str
     trouble: str = ""
+    latencies: tuple[tuple[int, float], ...] = ()  # bytes, average in microseconds
 
 
 def read_perftest(text: str) -> Reading:
@@ -52,8 +56,18 @@ def read_perftest(text: str) -> Reading:
     rows: list[Transfer] = []
     unit, factor, after = "", 0.0, False
     ended = False
+    latency = bool(title and title[2] != "BW")
+    times: list[tuple[int, float]] = []
     for line in text.split("\n"):
         found = _UNIT.search(line)
+        if latency and not after and "t_avg[usec]" in line:
+            after = True
+            continue
+        slow = _LATENCY_ROW.match(line) if latency and after else None
+        if slow:
+            times.append((int(slow[1][:15]), number(slow[2]) or 0.0))
+            ended = False
+            continue
         if found:
             unit, factor, after = found[1], _UNITS.get(found[1], 0.0), True
             continue
@@ -62,18 +76,24 @@ def read_perftest(text: str) -> Reading:
             average = number(row[4])
             rows.append(Transfer(int(row[1][:15]), (average or 0.0) * factor))
             ended = False
-        elif _RULE.match(line) and rows:
+        elif _RULE.match(line) and (rows or times):
             ended = True
         elif line.strip() and not _RULE.match(line):
             ended = False
-    trouble = next((line.strip()[:200] for line in text.split("\n") if _TROUBLE.search(line)), "")
+    troubles = [line.strip()[:200] for line in text.split("\n") if _TROUBLE.search(line)]
+    trouble = next((each for each in troubles if "state is Down" in each), troubles[0] if troubles else "")
     test = {"RDMA_Write": "write", "RDMA_Read": "read", "Send": "send"}.get(title[1] if title else "", "")
-    latency = bool(title and title[2] != "BW")
-    state: State = "whole" if ended and rows else "cut"
+    state: State = "whole" if ended and (rows or times) else "cut"
     return Reading(
         f"perftest ib_{test or '?'}_{'lat' if latency else 'bw'}",
         Perftest(
-            test, tuple(rows), whole_number(fields.get("Number of qps")), whole_number(fields.get("Mtu")), unit, trouble
+            test,
+            tuple(rows),
+            whole_number(fields.get("Number of qps")),
+            whole_number(fields.get("Mtu")),
+            unit,
+            trouble,
+            tuple(times),
         ),
         state=state if ends_in_a_line(text) else "cut",
         why="" if state == "whole" and ends_in_a_line(text) else "the line that closes the figures is not there",
