@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sublet.qualification.judging.catalogue import finding
 from sublet.qualification.judging.values import Judgement
 from sublet.qualification.supply import (
+    Component,
     Evidence,
     Prior,
     Supply,
@@ -29,7 +30,7 @@ PRIOR = Prior()
 EAST = Supply("acme", "us-east", "H100 SXM x8", "8x400G")
 WEST = Supply("acme", "us-west", "H100 SXM x8", "8x400G")
 OTHER = Supply("other", "us-east", "H100 SXM x8", "8x400G")
-SHARES = {"gemm": 0.6, "inter": 0.3}
+SHARES: dict[Component, float] = {"gemm": 0.6, "inter": 0.3}
 EFFICIENCIES = st.lists(st.floats(0.3, 1.05), min_size=1, max_size=20)
 MIB = 1 << 20
 

@@ -58,6 +58,12 @@ class Node:
             return LiveHost().run(there, timeout_s)
         return Output(None, why="not there")
 
+    def read(self, path):
+        return LiveHost().read(f"{self.root}{path}")
+
+    def now(self):
+        return LiveHost().now()
+
     def findings(self):
         mode = "Enabled" if set(self.modes) == {"Enabled"} else "Disabled"
         value = (self.root / "proc/sys/kernel/numa_balancing").read_text().strip()
