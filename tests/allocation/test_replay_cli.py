@@ -66,6 +66,7 @@ def test_exact_estimates_change_what_the_policy_knows(trace):
     assert requested["mean_wait_h"] != exact["mean_wait_h"]
 
 
+@pytest.mark.slow
 def test_a_replay_is_drawn(trace, tmp_path):
     run("replay", trace, "--nodes", 8, "--policy", "easy", "--plot", tmp_path / "use.svg")
     assert "<svg" in (tmp_path / "use.svg").read_text()

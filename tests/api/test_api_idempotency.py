@@ -13,6 +13,8 @@ from api_kit import key, populated
 
 from sublet.broker.tenants.rights import OPERATOR, RIGHTS
 
+pytestmark = pytest.mark.slow
+
 READS = {"GET"}
 FIRST = ("/v1/nodes/{node}/qualify", "/v1/maintenance/{window}")  # while nothing else holds the node, and after that
 LAST = ("/v1/leases/{lease}/end", "/v1/nodes/{node}/outage", "/v1/contracts/{contract}/return")  # what ends the rest

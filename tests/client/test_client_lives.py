@@ -22,6 +22,8 @@ from sublet.api.settings import Settings
 from sublet.client import AsyncClient, Client
 from sublet.client.asgi import AppTransport
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(tick_s=0.05, access_log=False, requests_per_s=1e6, burst=1e6)
 
 

@@ -13,6 +13,8 @@ from sublet.estimate.score import statistics
 from sublet.estimate.targets import AT_LEAST, FOUNDRY, KORTHIKANTI, LARGE, SMALL, TARGETS
 from sublet.estimate.validate import held_out, scored
 
+pytestmark = pytest.mark.slow
+
 BY_NAME = {target.name: target for target in TARGETS}
 
 

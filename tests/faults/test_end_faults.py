@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import delete
 
 from lease_kit import World
@@ -11,6 +12,8 @@ from sublet.broker.leases.states import State
 from sublet.broker.leases.tables import EventRow, LeaseRow, SlotRow
 from sublet.providers.protocol import CreateRequest
 from sublet.providers.simulated_faults import Fault
+
+pytestmark = pytest.mark.slow
 
 
 def test_guest_ignores_the_end(world: World):

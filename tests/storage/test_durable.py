@@ -17,6 +17,8 @@ from sublet.storage import durable
 from sublet.storage.durable_log import standing
 from sublet.storage.engine import Database
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("durable_worker.py")
 
 
