@@ -7,6 +7,8 @@ import pytest
 from lease_kit import World
 from sublet.broker import doctor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(sqlite_database, clock, tmp_path) -> World:

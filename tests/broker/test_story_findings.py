@@ -13,6 +13,8 @@ from sublet.providers.simulated import SimulatedProvider
 from sublet.providers.simulated_faults import Fault
 from sublet.qualification.rehearsal import respond
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(database, clock, tmp_path) -> World:

@@ -16,6 +16,8 @@ from sublet.broker.leases.clockguard import ClockGuard
 from sublet.broker.leases.states import State
 from sublet.storage.engine import Database, DatabaseBusy
 
+pytestmark = pytest.mark.slow
+
 
 def test_clock_jumped_back_and_time_was_billed_twice(world: World):
     """The clock goes back half an hour: what was billed is not billed again, and nothing sleeps until then."""

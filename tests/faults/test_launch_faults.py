@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from lease_kit import CHIP, World
 from sublet.broker.leases.states import State
 from sublet.providers.simulated_faults import Fault
 from sublet.units import Money
+
+pytestmark = pytest.mark.slow
 
 
 def test_create_timed_out_and_the_instance_leaked(world: World):

@@ -16,6 +16,8 @@ from sublet.providers.simulated import SimulatedProvider
 from sublet.providers.simulated_faults import Fault
 from sublet.qualification.rehearsal import respond
 
+pytestmark = pytest.mark.slow
+
 
 def creates(world: World) -> int:
     return [call for call, _ in world.provider.calls].count("create")
